@@ -1,0 +1,1 @@
+"""Servers, engines, sessions, clean slates, waits."""

@@ -1,0 +1,1 @@
+"""Every interleaving that matters: points, schedules, search, replay, timelines."""

@@ -1,0 +1,1 @@
+"""Real concurrency: many callers released together, every outcome kept."""

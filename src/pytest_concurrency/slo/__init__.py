@@ -1,0 +1,1 @@
+"""Quantities, samples, objectives and verdicts with evidence."""
