@@ -17,6 +17,7 @@ demo: ## Show what a found race, a lost update and a missed objective look like
 
 test: ## Run every test (ARGS="tests/slo -x" for fewer)
 	@scripts/environment tests
+	@mkdir -p build
 	$(BIN)/python -m pytest --basetemp=build/pytest $(ARGS)
 
 example: ## Run the example application's own tests
