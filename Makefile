@@ -4,6 +4,8 @@
 export PYTHON
 BIN := .venv/bin
 ARGS :=
+# Outside the project, so that tests of the plugin do not find this project's settings above their own.
+TEMPORARY = room=$$(mktemp -d) && trap 'rm -rf "$$room"' EXIT INT TERM HUP
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test example lint format types docs bench changelog clean
@@ -17,12 +19,11 @@ demo: ## Show what a found race, a lost update and a missed objective look like
 
 test: ## Run every test (ARGS="tests/slo -x" for fewer)
 	@scripts/environment tests
-	@mkdir -p build
-	$(BIN)/python -m pytest --basetemp=build/pytest $(ARGS)
+	@$(TEMPORARY); set -x; $(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
 
 example: ## Run the example application's own tests
 	@scripts/environment tests example
-	cd examples/residency && ../../$(BIN)/python -m pytest --basetemp=build/pytest $(ARGS)
+	@$(TEMPORARY); cd examples/residency; set -x; ../../$(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
 
 lint: ## Check style, formatting and spelling
 	@scripts/environment lint
