@@ -1,0 +1,283 @@
+"""The concurrent runner: many callers at once, every outcome kept."""
+
+from __future__ import annotations
+
+import shutil
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import SystemRandom
+from typing import Any, Literal, TypeVar, final, overload
+
+from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
+from pytest_concurrency.run.executors import run_executor
+from pytest_concurrency.run.hang import HangError, hang_text
+from pytest_concurrency.run.outcome import Outcome
+from pytest_concurrency.run.place import caller_place, without_our_frames
+from pytest_concurrency.run.plan import Plan, make_plan
+from pytest_concurrency.run.recording import Ending, Recording
+from pytest_concurrency.run.settings import Settings, current_settings
+from pytest_concurrency.run.worker import Worker
+from pytest_concurrency.slo.quantities import seconds as parse_seconds
+
+T = TypeVar("T")
+Kind = Literal["threads", "tasks", "processes"]
+_KINDS = ("threads", "tasks", "processes")
+
+
+@overload
+def concurrent_runner(
+    call: Callable[..., Coroutine[Any, Any, Any]],
+    /,
+    *calls: Callable[..., Coroutine[Any, Any, Any]],
+    workers: int | None = None,
+    rounds: int = 1,
+    items: Iterable[Any] | None = None,
+    on: Kind | Executor | None = None,
+    timeout: float | str | None = None,
+    seed: int | None = None,
+) -> Any: ...
+
+
+@overload
+def concurrent_runner(
+    call: Callable[..., T],
+    /,
+    *calls: Callable[..., T],
+    workers: int | None = None,
+    rounds: int = 1,
+    items: Iterable[Any] | None = None,
+    on: Kind | Executor | None = None,
+    timeout: float | str | None = None,
+    seed: int | None = None,
+) -> Outcome[T]: ...
+
+
+def concurrent_runner(
+    call: Callable[..., Any],
+    /,
+    *calls: Callable[..., Any],
+    workers: int | None = None,
+    rounds: int = 1,
+    items: Iterable[Any] | None = None,
+    on: Kind | Executor | None = None,
+    timeout: float | str | None = None,
+    seed: int | None = None,
+) -> Any:
+    """Run calls from many workers, released together, and keep everything that comes of them.
+
+    Nothing is raised for a call that fails until the outcome is asked: see
+    :meth:`Outcome.raise_errors`. What ends a test in the main thread (``pytest.skip``,
+    ``pytest.fail``, Ctrl-C) ends it from a worker too.
+
+    Example:
+        >>> from itertools import count
+        >>> tickets = count()
+        >>> outcome = concurrent_runner(lambda: next(tickets), workers=20)
+        >>> len(outcome.assert_no_duplicates())
+        20
+
+    Args:
+        call: What every worker calls. A parameter named ``worker`` gets the :class:`Worker`.
+        calls: More callables, to run different ones together.
+        workers: How many workers; by default 8, or one for each callable or item.
+        rounds: How often each worker makes its calls; all are released together each time.
+        items: Call once for each item, which becomes the first argument.
+        on: ``"threads"``, ``"tasks"`` (the default for coroutine functions), ``"processes"``, or
+            an executor.
+        timeout: Seconds, or text such as ``"10s"``, after which the run ends with the stack of
+            every worker that has not.
+        seed: For the workers' random generators.
+
+    Returns:
+        The :class:`Outcome`. For coroutine functions called where an event loop runs: an
+        awaitable of it.
+
+    Raises:
+        UsageError: The arguments do not make a run.
+        HangError: Workers did not end in time.
+        WorkerDied: A worker's process ended before its calls did.
+    """
+    __tracebackhide__ = True
+    settings = current_settings()
+    plan = make_plan(
+        (call, *calls),
+        workers=workers,
+        rounds=rounds,
+        items=items,
+        default_workers=settings.workers,
+    )
+    deadline = _make_deadline(timeout, settings)
+    run = _Run(plan, _check_kind(on, plan), deadline, settings, _check_seed(seed, settings))
+    if not plan.is_async:
+        return run.here()
+    from pytest_concurrency.run.tasks import pick_library
+
+    library = pick_library()
+    return run.here() if library is None else run.awaited(library)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When a run has to be over, and who said so."""
+
+    seconds: float | None
+    source: str
+
+
+def _make_deadline(timeout: float | str | None, settings: Settings) -> Deadline:
+    if timeout is None:
+        return Deadline(seconds=settings.timeout, source=settings.timeout_source)
+    limit = parse_seconds(timeout, where=f"concurrent_runner(timeout={timeout!r})")
+    if limit <= 0:
+        msg = f"concurrent_runner(timeout={timeout!r}): a run needs time. Write timeout='10s'."
+        raise UsageError(msg)
+    return Deadline(seconds=limit, source=f"timeout={_quoted(timeout)} at {caller_place()}")
+
+
+def _quoted(value: float | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _check_seed(seed: object, settings: Settings) -> int:
+    if seed is None:
+        seed = settings.seed if settings.seed is not None else SystemRandom().getrandbits(32)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        msg = f"concurrent_runner(seed={seed!r}): use an integer, such as seed=1."
+        raise UsageError(msg)
+    return seed
+
+
+def _check_kind(on: object, plan: Plan) -> Kind | Executor:
+    if on is None:
+        return "tasks" if plan.is_async else "threads"
+    if isinstance(on, str) and on in _KINDS:
+        if (on == "tasks") is not plan.is_async:
+            msg = (
+                "concurrent_runner(on='tasks'): a plain function never awaits, so tasks would run "
+                "it one after the other. Pass a coroutine function, or use on='threads'."
+                if on == "tasks"
+                else f"concurrent_runner(on={on!r}): coroutine functions run as tasks. "
+                f"Leave out on={on!r}, or pass lambda: asyncio.run(...)."
+            )
+            raise UsageError(msg)
+        return on  # type: ignore[return-value]
+    if isinstance(on, Executor):
+        if plan.is_async:
+            msg = (
+                "concurrent_runner(on=<executor>): coroutine functions run as tasks. "
+                "Leave out on=, or pass lambda: asyncio.run(...)."
+            )
+            raise UsageError(msg)
+        return on
+    meant = nearest(on, _KINDS) if isinstance(on, str) else None
+    remedy = f"Write on={meant!r}." if meant else f"Use one of {', '.join(map(repr, _KINDS))}."
+    msg = (
+        f"concurrent_runner(on={on!r}): workers are threads, tasks, processes, or the jobs of a "
+        f"concurrent.futures executor. {remedy}"
+    )
+    raise UsageError(msg)
+
+
+@final
+class _Run:
+    """One run from its plan to its outcome."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        kind: Kind | Executor,
+        deadline: Deadline,
+        settings: Settings,
+        seed: int,
+    ) -> None:
+        self._kind = kind
+        self._deadline = deadline
+        self._settings = settings
+        self._seed = seed
+        self._own_room: Path | None = None
+        room = settings.room
+        if room is None and kind == "processes":
+            from tempfile import mkdtemp
+
+            room = self._own_room = Path(mkdtemp(prefix="workers-"))
+        workers = [Worker(index=index, seed=seed, room=room) for index in range(plan.workers)]
+        self.recording = Recording(plan, workers)
+
+    def here(self) -> Outcome[Any]:
+        __tracebackhide__ = True
+        try:
+            with self._closing():
+                ending = self._run_here()
+        except (UsageError, BrokenPromise) as error:
+            raise error.with_traceback(None) from None
+        return self._finish(ending)
+
+    async def awaited(
+        self, library: Callable[[Recording, float | None], Awaitable[Ending]]
+    ) -> Outcome[Any]:
+        __tracebackhide__ = True
+        with self._closing():
+            ending = await library(self.recording, self._deadline.seconds)
+        return self._finish(ending)
+
+    def _run_here(self) -> Ending:
+        limit, title = self._deadline.seconds, self._settings.title
+        if isinstance(self._kind, Executor):
+            return run_executor(self.recording, self._kind, limit)
+        if self._kind == "threads":
+            from pytest_concurrency.run.threads import ThreadCrew
+
+            return ThreadCrew(self.recording, title=title).run(limit)
+        if self._kind == "tasks":
+            from pytest_concurrency.run.tasks import OwnLoop
+
+            return OwnLoop(self.recording, title=title).run(limit)
+        from pytest_concurrency.run.processes import ProcessCrew
+
+        return ProcessCrew(self.recording).run(limit)
+
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._sweep()
+            raise
+        finally:
+            self.recording.close()
+
+    def _sweep(self) -> None:
+        for litter in self._litter():
+            shutil.rmtree(litter, ignore_errors=True)
+
+    def _litter(self) -> list[Path]:
+        mine = [worker.litter for worker in self.recording.workers]
+        return [path for path in (*mine, self._own_room) if path is not None]
+
+    def _finish(self, ending: Ending) -> Outcome[Any]:
+        __tracebackhide__ = True
+        drawn = any(worker.has_drawn for worker in self.recording.workers)
+        outcome: Outcome[Any] = Outcome(
+            self.recording, replay=f"--concurrency-seed={self._seed}" if drawn else ""
+        )
+        for path in self._litter():
+            weakref.finalize(outcome, shutil.rmtree, path, ignore_errors=True)
+        if self._settings.observe is not None:
+            self._settings.observe(outcome)
+        if self.recording.fatal is not None:
+            raise without_our_frames(self.recording.fatal)
+        if ending.hanging:
+            text = hang_text(
+                outcome,
+                ending.hanging,
+                seconds=self._deadline.seconds or 0.0,
+                source=self._deadline.source,
+                left_running=ending.left_running,
+            )
+            raise HangError(text, outcome=outcome, left_running=ending.left_running)
+        return outcome
