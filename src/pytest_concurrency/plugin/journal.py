@@ -107,4 +107,4 @@ def check_seen(item: pytest.Item) -> None:
 def deliver(config: pytest.Config) -> None:
     """Hand the session's records to every sink."""
     for sink in config.hook.pytest_concurrency_sink(config=config):
-        sink.write(tuple(config.stash.get(records_key, [])))
+        sink.write(tuple(config.stash.get(records_key, None) or ()))

@@ -26,7 +26,7 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
 
 
 def _lines(config: pytest.Config) -> Iterator[str]:
-    for record in config.stash.get(records_key, []):
+    for record in config.stash.get(records_key, None) or ():
         if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
             yield _never_overlapped(record)
 
