@@ -76,15 +76,15 @@ def test_a_public_name_is_typed(name):
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_what_has_a_default_is_given_by_keyword(name):
-    """A value nobody has to give is never a bare one in the middle of a call."""
+def test_a_switch_is_given_by_keyword(name):
+    """No call reads ``(..., True)``: what is switched on has its name beside it."""
     positional = [
         f"{path}({parameter.name})"
         for path, thing in members(name)
-        if inspect.isfunction(thing) and not path.endswith("Error.__init__")
+        if inspect.isfunction(thing)
         for parameter in inspect.signature(thing).parameters.values()
         if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        and parameter.default is not parameter.empty
+        and isinstance(parameter.default, bool)
     ]
 
     assert positional == []

@@ -6,7 +6,7 @@ import threading
 from typing import final
 
 
-class GateAborted(Exception):  # noqa: N818 - it is news, not a mistake
+class GateAborted(Exception):
     """The gate was shut for good: a peer could not start, or the run is ending."""
 
 

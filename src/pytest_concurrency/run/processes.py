@@ -52,7 +52,7 @@ class Child:
         self._dump, their_dump = os.pipe()
         ends = (theirs.fileno(), their_dump)
         try:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            self.process = subprocess.Popen(
                 [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, ends)],
                 pass_fds=ends,
                 stdin=subprocess.DEVNULL,
