@@ -42,6 +42,12 @@ class MissingExtra(ImportError):
         )
 
 
+class ConcurrencyWarning(UserWarning):
+    """Something about a run that a reader should know, and that fails no test."""
+
+    __module__ = "pytest_concurrency"
+
+
 class InternalError(RuntimeError):
     """This package broke one of its own rules. It is a bug here, not in the code under test."""
 

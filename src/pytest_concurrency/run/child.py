@@ -12,6 +12,7 @@ import sys
 import traceback
 import warnings
 from multiprocessing.connection import Connection
+from pathlib import Path
 from time import monotonic_ns, sleep
 from types import ModuleType
 from typing import Any
@@ -42,7 +43,8 @@ def main(connection_fd: int, dump_fd: int) -> None:
             connection.send(("broken", "".join(traceback.format_exception(error))))
             return
         connection.send(("ready", None))
-        _serve(connection, steps, job["worker"])
+        room = job["room"] and Path(job["room"])
+        _serve(connection, steps, Worker(**job["worker"], room=lambda: room))
 
 
 def load_module(name: str, path: str | None) -> None:

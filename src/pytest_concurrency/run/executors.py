@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from time import monotonic_ns
 from typing import Any
@@ -47,7 +48,7 @@ def _run_here(recording: Recording, executor: Executor, timeout: float | None) -
         finally:
             recording.has_ended[index] = True
 
-    futures = _submit(recording, executor, work)
+    futures = _submit(recording, executor, lambda worker: (work, worker.index))
     try:
         _, pending = wait(futures, timeout)
     except BaseException:
@@ -71,9 +72,11 @@ def _never_started(index: int) -> Hanging:
     return Hanging(worker=index, places=(), reason="waits for a free place in the executor")
 
 
-def _submit(recording: Recording, executor: Executor, work: Any) -> list[Future[Any]]:
+def _submit(
+    recording: Recording, executor: Executor, job: Callable[[Worker], tuple[Any, ...]]
+) -> list[Future[Any]]:
     try:
-        return [executor.submit(work, worker.index) for worker in recording.workers]
+        return [executor.submit(*job(worker)) for worker in recording.workers]
     except RuntimeError as error:
         msg = f"concurrent_runner(on={executor!r}): {error}. Pass an executor that is open."
         raise UsageError(msg) from None
@@ -82,8 +85,11 @@ def _submit(recording: Recording, executor: Executor, work: Any) -> list[Future[
 Row = tuple[int, int, int, int, Any, BaseException | None]
 
 
-def make_calls(steps: tuple[Step, ...], worker: Worker, rounds: int) -> list[Row]:
+def make_calls(
+    steps: tuple[Step, ...], index: int, seed: int, title: str, rounds: int
+) -> list[Row]:
     """Make all calls of one worker where no gate reaches, and return what came of them."""
+    worker = Worker(index=index, seed=seed, title=title)
     rows: list[Row] = []
     for round_ in range(rounds):
         worker.round = round_
@@ -101,14 +107,18 @@ def make_calls(steps: tuple[Step, ...], worker: Worker, rounds: int) -> list[Row
 def _run_elsewhere(recording: Recording, executor: Executor, timeout: float | None) -> Ending:
     plan = recording.plan
     check_sendable(plan.steps, "the executor's workers")
-    try:
-        futures = [
-            executor.submit(make_calls, plan.steps[worker.index], worker, plan.rounds)
-            for worker in recording.workers
-        ]
-    except RuntimeError as error:
-        msg = f"concurrent_runner(on={executor!r}): {error}. Pass an executor that is open."
-        raise UsageError(msg) from None
+    futures = _submit(
+        recording,
+        executor,
+        lambda worker: (
+            make_calls,
+            plan.steps[worker.index],
+            worker.index,
+            worker.seed,
+            worker.title,
+            plan.rounds,
+        ),
+    )
     recording.is_partial = True
     done, pending = wait(futures, timeout)
     for index, future in enumerate(futures):

@@ -15,6 +15,10 @@ from pytest_concurrency.run.story import failure_note, summary
 from pytest_concurrency.run.tally import error_line
 
 T = TypeVar("T")
+UNSEEN = (
+    "\nThe test passed without looking at its failed calls. "
+    "Write outcome.raise_errors();\nif failures are expected, read outcome.errors."
+)
 
 
 @final
@@ -130,9 +134,14 @@ class Outcome(Generic[T]):
         return self._overlap
 
     @property
+    def failures(self) -> int:
+        """How many calls raised."""
+        return sum(call.error is not None for call in self._calls)
+
+    @property
     def has_unseen_errors(self) -> bool:
         """Whether calls failed and nobody has asked about it yet."""
-        return not self._seen and any(call.error is not None for call in self._calls)
+        return not self._seen and self.failures > 0
 
     # claims
 
@@ -155,6 +164,13 @@ class Outcome(Generic[T]):
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
         raise without_our_frames(error)
+
+    def raise_unseen(self) -> None:
+        """Raise what the first call to fail raised, and say that nobody looked at it."""
+        __tracebackhide__ = True
+        for error in self.errors:
+            error.add_note(UNSEEN)
+        self.raise_errors()
 
     def assert_one_succeeds(self) -> T:
         """Claim that exactly one call returned and all others raised; return its value."""

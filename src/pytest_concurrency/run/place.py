@@ -42,6 +42,12 @@ def is_stdlib(code: CodeType) -> bool:
     return path.startswith(_STDLIB) and not any(mark in path for mark in _PACKAGES)
 
 
+def is_project(code: CodeType) -> bool:
+    """Say whether it is neither Python's own nor an installed package's."""
+    path = code.co_filename
+    return not (is_stdlib(code) or is_ours(code) or any(mark in path for mark in _PACKAGES))
+
+
 def source_line(path: str, line: int) -> str:
     """Return a line of source without its indentation, or nothing if there is none."""
     return linecache.getline(path, line).strip()

@@ -93,6 +93,7 @@ class Child:
 
 
 def _job(worker: Worker, steps: tuple[Step, ...]) -> dict[str, Any]:
+    room = worker.tmp_path.parent if any(step.wants_worker for step in steps) else None
     modules = {}
     for step in steps:
         name = getattr(step.function, "__module__", None)
@@ -102,7 +103,8 @@ def _job(worker: Worker, steps: tuple[Step, ...]) -> dict[str, Any]:
     return {
         "steps": pickle.dumps(steps),
         "modules": modules,
-        "worker": worker,
+        "worker": {"index": worker.index, "seed": worker.seed, "title": worker.title},
+        "room": str(room) if room is not None else None,
         "filters": _sendable_filters(),
     }
 

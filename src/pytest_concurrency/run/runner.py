@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Executor
@@ -199,14 +200,25 @@ class _Run:
         self._deadline = deadline
         self._settings = settings
         self._seed = seed
-        self._own_room: Path | None = None
-        room = settings.room
-        if room is None and kind == "processes":
-            from tempfile import mkdtemp
-
-            room = self._own_room = Path(mkdtemp(prefix="workers-"))
-        workers = [Worker(index=index, seed=seed, room=room) for index in range(plan.workers)]
+        self._guard = threading.Lock()
+        self._room: Path | None = None
+        self._litter: Path | None = None
+        workers = [
+            Worker(index=index, seed=seed, title=settings.title, room=self._make_room)
+            for index in range(plan.workers)
+        ]
         self.recording = Recording(plan, workers)
+
+    def _make_room(self) -> Path:
+        """Make the place for the workers' directories, once."""
+        with self._guard:
+            if self._room is None and self._settings.room is not None:
+                self._room = self._settings.room()
+            elif self._room is None:
+                from tempfile import mkdtemp
+
+                self._room = self._litter = Path(mkdtemp(prefix="workers-"))
+            return self._room
 
     def here(self) -> Outcome[Any]:
         __tracebackhide__ = True
@@ -246,18 +258,11 @@ class _Run:
         try:
             yield
         except BaseException:
-            self._sweep()
+            if self._litter is not None:
+                shutil.rmtree(self._litter, ignore_errors=True)
             raise
         finally:
             self.recording.close()
-
-    def _sweep(self) -> None:
-        for litter in self._litter():
-            shutil.rmtree(litter, ignore_errors=True)
-
-    def _litter(self) -> list[Path]:
-        mine = [worker.litter for worker in self.recording.workers]
-        return [path for path in (*mine, self._own_room) if path is not None]
 
     def _finish(self, ending: Ending) -> Outcome[Any]:
         __tracebackhide__ = True
@@ -265,8 +270,8 @@ class _Run:
         outcome: Outcome[Any] = Outcome(
             self.recording, replay=f"--concurrency-seed={self._seed}" if drawn else ""
         )
-        for path in self._litter():
-            weakref.finalize(outcome, shutil.rmtree, path, ignore_errors=True)
+        if self._litter is not None:
+            weakref.finalize(outcome, shutil.rmtree, self._litter, ignore_errors=True)
         if self._settings.observe is not None:
             self._settings.observe(outcome)
         if self.recording.fatal is not None:

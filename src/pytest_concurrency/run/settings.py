@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_concurrency.run.outcome import Outcome
 
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Defaults of a run, as a test session or a script sets them."""
 
-    workers: int = 8
-    timeout: float | None = 30.0
-    """Seconds; ``None`` waits for ever."""
-    timeout_source: str = "the default"
-    seed: int | None = None
-    room: Path | None = None
-    """Where the workers' temporary directories are made."""
-    title: str = ""
-    """What the workers work for, such as a test's id; their threads are named after it."""
-    observe: Callable[[Outcome[Any]], None] | None = None
-    """Told of every outcome."""
+    __slots__ = ("observe", "room", "seed", "timeout", "timeout_source", "title", "workers")
+
+    def __init__(
+        self,
+        *,
+        workers: int = 8,
+        timeout: float | None = 30.0,
+        timeout_source: str = "the default",
+        seed: int | None = None,
+        room: Callable[[], Path] | None = None,
+        title: str = "",
+        observe: Callable[[Outcome[Any]], None] | None = None,
+    ) -> None:
+        """Keep the defaults.
+
+        Args:
+            workers: How many workers, where the call does not say.
+            timeout: Seconds after which a run ends; ``None`` waits for ever.
+            timeout_source: Who set that.
+            seed: For the workers' random generators.
+            room: Makes the place where the workers' temporary directories are made.
+            title: What the workers work for, such as a test's id; threads are named after it.
+            observe: Told of every outcome.
+        """
+        self.workers = workers
+        self.timeout = timeout
+        self.timeout_source = timeout_source
+        self.seed = seed
+        self.room = room
+        self.title = title
+        self.observe = observe
 
 
-SETTINGS: ContextVar[Settings] = ContextVar("pytest_concurrency_settings")
-"""The settings in force: the plugin sets them around each test."""
+@final
+class Surroundings:
+    """The place where a test session puts the settings of the test that is running.
+
+    One per process, as pytest runs one test at a time in each; a context variable would be lost
+    in event loops that outlive a test.
+    """
+
+    __slots__ = ("provide",)
+
+    def __init__(self) -> None:
+        """Start with the defaults."""
+        self.provide: Callable[[], Settings] | None = None
+
+
+SURROUNDINGS = Surroundings()
 
 
 def current_settings() -> Settings:
     """Return the settings in force here, or the defaults."""
-    return SETTINGS.get(None) or Settings()
+    return SURROUNDINGS.provide() if SURROUNDINGS.provide is not None else Settings()

@@ -6,10 +6,10 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, final
 
-from pytest_concurrency.run.place import is_ours, is_stdlib, short_path, source_line
+from pytest_concurrency.run.place import is_ours, is_project, short_path, source_line
 
 MOST_FRAMES = 6
 _DUMPED = re.compile(r'File "(?P<path>.+)", line (?P<line>\d+) in (?P<function>.+)')
@@ -69,16 +69,12 @@ def task_frames(coroutine: Any) -> list[FrameType]:
 
 
 def places(frames: Sequence[FrameType]) -> list[Place]:
-    """Turn frames into places: those of the standard library only if there are no others."""
-    kept = [frame for frame in frames if not is_stdlib(frame.f_code)] or list(frames)
+    """Turn frames into places: those of libraries only if there are no others."""
+    kept = [frame for frame in frames if is_project(frame.f_code)] or frames
     return [
-        Place(function=_name(frame.f_code), path=frame.f_code.co_filename, line=frame.f_lineno)
+        Place(function=frame.f_code.co_name, path=frame.f_code.co_filename, line=frame.f_lineno)
         for frame in kept
     ]
-
-
-def _name(code: CodeType) -> str:
-    return code.co_name
 
 
 def dumped_places(text: str) -> list[Place]:
@@ -93,9 +89,5 @@ def dumped_places(text: str) -> list[Place]:
         if place.path.startswith(ours):
             break
         kept.append(place)
-    mine = [place for place in kept if not _is_stdlib_path(place.path)]
+    mine = [place for place in kept if is_project(compile("", place.path, "exec"))]
     return mine or kept
-
-
-def _is_stdlib_path(path: str) -> bool:
-    return is_stdlib(compile("", path, "exec"))

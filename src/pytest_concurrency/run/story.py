@@ -45,6 +45,8 @@ def _returned(outcome: Outcome[Any]) -> list[str]:
     values = {one_line(call.value, 40) for call in good}
     if len(values) > MOST_SHOWN:
         return [f"{count(len(good), 'call')} returned {len(values)} different values. {told}"]
+    if values == {"None"}:
+        return [told]
     shown = ", ".join(sorted(values))
     who = workers_text(call.worker for call in good)
     return [f"{who[0].upper()}{who[1:]} returned {shown}. {told}"]

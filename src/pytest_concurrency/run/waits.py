@@ -16,6 +16,7 @@ from pytest_concurrency.run.place import is_stdlib
 
 _WAITING_METHODS = {"acquire", "wait", "wait_for", "get", "put", "join", "result", "__enter__"}
 _OWNER = re.compile(r"owner=(\d+)")
+_PLAIN = (int, float, str, bytes, tuple, list, dict, type(None))
 _MISSING = object()
 
 
@@ -36,7 +37,7 @@ def find_wait(frames: Sequence[FrameType]) -> Wait | None:
             continue
         for expression in _awaited(_instruction(frame)):
             thing = _evaluate(expression, frame)
-            if thing is not _MISSING:
+            if thing is not _MISSING and not isinstance(thing, _PLAIN):
                 return Wait(name=_spell(expression, frame), thing=thing)
         return None
     return None
@@ -96,7 +97,9 @@ def _awaited(expression: ast.expr | None) -> Iterator[ast.expr]:
         function = expression.func
         if isinstance(function, ast.Attribute) and function.attr in _WAITING_METHODS:
             yield function.value
-        yield from expression.args
+        for argument in expression.args:
+            if isinstance(argument, ast.Call):
+                yield from _awaited(argument)
     elif isinstance(expression, (ast.Name, ast.Attribute, ast.Subscript)):
         yield expression
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import final
+
+from pytest_concurrency.errors import UsageError
 
 
 @final
@@ -20,20 +23,24 @@ class Worker:
     True
     """
 
-    __slots__ = ("_random", "_room", "_tmp_path", "index", "name", "round", "seed")
+    __slots__ = ("_random", "_room", "_tmp_path", "index", "name", "round", "seed", "title")
 
-    def __init__(self, *, index: int, seed: int, room: Path | None = None) -> None:
+    def __init__(
+        self, *, index: int, seed: int, title: str = "", room: Callable[[], Path] | None = None
+    ) -> None:
         """Make a worker.
 
         Args:
             index: Its number.
             seed: The run's seed, from which its own generator is derived.
-            room: Where its temporary directory is made; the system's own place if not given.
+            title: What it works for; the generators of two tests differ.
+            room: Makes the place for its temporary directory; the system's own if not given.
         """
         self.index = index
         self.name = f"worker {index}"
         self.round = 0
         self.seed = seed
+        self.title = title
         self._room = room
         self._random: Random | None = None
         self._tmp_path: Path | None = None
@@ -42,7 +49,7 @@ class Worker:
     def random(self) -> Random:
         """Its own generator: the same numbers for the same seed, whatever the others draw."""
         if self._random is None:
-            self._random = Random(f"{self.seed}:{self.index}")  # noqa: S311 - not for secrets
+            self._random = Random(f"{self.seed}:{self.title}:{self.index}")  # noqa: S311 - not for secrets
         return self._random
 
     @property
@@ -55,18 +62,11 @@ class Worker:
         """A directory of its own, made on first use and removed as the test's own are."""
         if self._tmp_path is None:
             if self._room is None:
-                from tempfile import mkdtemp
-
-                self._tmp_path = Path(mkdtemp(prefix=f"worker-{self.index}-"))
-            else:
-                self._tmp_path = self._room / f"worker-{self.index}"
-                self._tmp_path.mkdir(parents=True, exist_ok=True)
+                msg = f"{self!r} was made by hand, without a place for directories."
+                raise UsageError(msg)
+            self._tmp_path = self._room() / f"worker-{self.index}"
+            self._tmp_path.mkdir(parents=True, exist_ok=True)
         return self._tmp_path
-
-    @property
-    def litter(self) -> Path | None:
-        """The directory that nobody else will remove, if one was made."""
-        return self._tmp_path if self._room is None else None
 
     def __repr__(self) -> str:
         return f"Worker(index={self.index}, seed={self.seed})"

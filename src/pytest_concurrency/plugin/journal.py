@@ -1,0 +1,110 @@
+"""The journal of a test: every outcome, as it travels on the test's report."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_concurrency.run.outcome import Outcome
+
+outcomes_key = pytest.StashKey["list[Outcome[Any]]"]()
+"""On an item: the outcomes of the runs it started."""
+records_key = pytest.StashKey["list[dict[str, Any]]"]()
+"""On an item: what its next report carries. On the config: what all reports carried."""
+
+factory_key = pytest.StashKey[pytest.TempPathFactory]()
+"""On an item: what makes its temporary directories, if a fixture of ours asked for it."""
+
+WIRE_VERSION = 1
+
+
+def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
+    """Return what keeps the outcomes of a test and tells the hooks."""
+
+    def observe(outcome: Outcome[Any]) -> None:
+        item.stash.setdefault(outcomes_key, []).append(outcome)
+        item.stash.setdefault(records_key, []).append(_record(item, outcome))
+        item.config.hook.pytest_concurrency_outcome(item=item, outcome=outcome)
+
+    return observe
+
+
+def room_of(item: pytest.Item) -> Callable[[], Path] | None:
+    """Return what makes the directory of a test's workers, beside pytest's own."""
+    factory = item.stash.get(factory_key, None)
+    if factory is None:
+        return None
+    name = re.sub(r"\W", "_", item.name)[:30]
+    return lambda: factory.mktemp(f"{name}-workers")
+
+
+def forget(item: pytest.Item) -> None:
+    """Let go of a test's outcomes: a session is long, and they keep all that was returned."""
+    if outcomes_key in item.stash:
+        del item.stash[outcomes_key]
+
+
+def _record(item: pytest.Item, outcome: Outcome[Any]) -> dict[str, Any]:
+    """Return what is told of an outcome, in nothing but plain values."""
+    overlap = outcome.overlap
+    return {
+        "kind": "outcome",
+        "nodeid": item.nodeid,
+        "workers": outcome.workers,
+        "rounds": outcome.rounds,
+        "calls": len(outcome),
+        "unfinished": outcome.unfinished,
+        "errors": outcome.failures,
+        "wall_ns": round(outcome.wall_time * 1e9),
+        "peak": overlap.peak,
+        "overlap_ns": round(overlap.seconds * 1e9),
+        "skew_ns": round(overlap.skew * 1e9),
+    }
+
+
+def attach(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Put what a test's journal holds on its report, where xdist carries it to the controller."""
+    records = item.stash.get(records_key, None)
+    if records:
+        report.concurrency = {"v": WIRE_VERSION, "records": list(records)}  # type: ignore[attr-defined]
+        records.clear()
+
+
+def collect(config: pytest.Config, report: pytest.TestReport) -> None:
+    """Take the records off a report."""
+    carried = getattr(report, "concurrency", None)
+    if carried is not None:
+        config.stash.setdefault(records_key, []).extend(carried["records"])
+
+
+def check_seen(item: pytest.Item) -> None:
+    """Fail a test that passed though calls failed that it never looked at."""
+    __tracebackhide__ = True
+    unseen = [one for one in item.stash.get(outcomes_key, []) if one.has_unseen_errors]
+    if not unseen:
+        return
+    from pytest_concurrency.plugin.settings import read
+
+    policy = read(item.config, "concurrency_unseen")
+    if policy == "warn":
+        import warnings
+
+        from pytest_concurrency.errors import ConcurrencyWarning
+
+        failed = sum(one.failures for one in unseen)
+        text = f"{failed} of the test's concurrent calls failed, and it did not look at them"
+        warnings.warn(text, ConcurrencyWarning, stacklevel=1)
+    elif policy == "fail":
+        unseen[0].raise_unseen()
+
+
+def deliver(config: pytest.Config) -> None:
+    """Hand the session's records to every sink."""
+    for sink in config.hook.pytest_concurrency_sink(config=config):
+        sink.write(tuple(config.stash.get(records_key, None) or ()))
