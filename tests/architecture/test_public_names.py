@@ -83,8 +83,7 @@ def test_a_switch_is_given_by_keyword(name):
         for path, thing in members(name)
         if inspect.isfunction(thing)
         for parameter in inspect.signature(thing).parameters.values()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        and isinstance(parameter.default, bool)
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and isinstance(parameter.default, bool)
     ]
 
     assert positional == []
