@@ -75,15 +75,21 @@ def test_a_public_name_is_typed(name):
     assert untyped == []
 
 
+SUBJECTS = {"key", "name"}
+"""What a call is about reads well without its name: ``measure_time("import")``."""
+
+
 @pytest.mark.parametrize("name", PUBLIC)
-def test_a_switch_is_given_by_keyword(name):
-    """No call reads ``(..., True)``: what is switched on has its name beside it."""
+def test_what_has_a_default_is_given_by_keyword(name):
+    """A value nobody has to give is never a bare one, but for the subject of the call."""
     positional = [
         f"{path}({parameter.name})"
         for path, thing in members(name)
-        if inspect.isfunction(thing)
+        if inspect.isfunction(thing) and not path.endswith("Error.__init__")
         for parameter in inspect.signature(thing).parameters.values()
-        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and isinstance(parameter.default, bool)
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        and parameter.default is not parameter.empty
+        and parameter.name not in SUBJECTS
     ]
 
     assert positional == []

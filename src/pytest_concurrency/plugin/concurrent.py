@@ -25,7 +25,7 @@ def run_body(item: pytest.Function) -> bool:
     arguments = marker_arguments(item)
     if not arguments or is_async_key in item.stash or inspect.iscoroutinefunction(item.obj):
         return False
-    from pytest_concurrency import concurrent_runner
+    from pytest_concurrency.run.runner import concurrent_runner
 
     call = _body(item.obj, _fixture_values(item))
     outcome = concurrent_runner(call, **arguments)
@@ -51,7 +51,7 @@ def wrap_async(item: pytest.Item) -> Callable[[], None]:
     @wraps(original)
     async def body(**values: Any) -> None:
         __tracebackhide__ = True
-        from pytest_concurrency import concurrent_runner
+        from pytest_concurrency.run.runner import concurrent_runner
 
         outcome = await concurrent_runner(_body(original, values), **arguments)
         _raise_errors(item, outcome)

@@ -27,7 +27,7 @@ def concurrent_runner(
 
     check_rival()
     request.node.stash[factory_key] = tmp_path_factory
-    from pytest_concurrency import concurrent_runner as run
+    from pytest_concurrency.run.runner import concurrent_runner as run
 
     return run
 
@@ -53,7 +53,7 @@ def measure_time() -> Callable[[str], Timing]:
 
     ``with measure_time("import") as timing: ...``
     """
-    from pytest_concurrency import measure_time as measure
+    from pytest_concurrency.slo.timing import measure_time as measure
 
     return measure
 
@@ -64,6 +64,6 @@ def assert_performance() -> Callable[..., None]:
 
     ``assert_performance(timing.duration, "50ms", "import")``
     """
-    from pytest_concurrency import assert_performance as check
+    from pytest_concurrency.slo.timing import assert_performance as check
 
     return check

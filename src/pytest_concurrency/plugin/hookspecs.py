@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_concurrency import Outcome
+    from pytest_concurrency.run.outcome import Outcome
 
 
 class Sink(Protocol):

@@ -107,4 +107,10 @@ def check_seen(item: pytest.Item) -> None:
 def deliver(config: pytest.Config) -> None:
     """Hand the session's records to every sink."""
     for sink in config.hook.pytest_concurrency_sink(config=config):
-        sink.write(tuple(config.stash.get(records_key, None) or ()))
+        sink.write(records_of(config))
+
+
+def records_of(config: pytest.Config) -> tuple[dict[str, Any], ...]:
+    """Return what all reports of the session carried so far."""
+    found = config.stash.get(records_key, None)
+    return tuple(found or ())

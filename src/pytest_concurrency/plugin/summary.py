@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_concurrency.plugin.journal import records_key
+from pytest_concurrency.plugin.journal import records_of
 
 TITLE = "concurrency and objectives"
 MOST_LINES = 20
@@ -26,7 +26,7 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
 
 
 def _lines(config: pytest.Config) -> Iterator[str]:
-    for record in config.stash.get(records_key, None) or ():
+    for record in records_of(config):
         if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
             yield _never_overlapped(record)
 

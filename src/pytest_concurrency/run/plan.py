@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, final
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.run.settings import current_settings
 from pytest_concurrency.run.worker import Worker
 
 MOST_WORKERS = 10_000
@@ -67,7 +68,6 @@ def make_plan(
     workers: int | None,
     rounds: int,
     items: Iterable[Any] | None,
-    default_workers: int,
 ) -> Plan:
     """Lay out one call from N workers, N different calls, or a call per item.
 
@@ -83,7 +83,7 @@ def make_plan(
     if items is not None:
         steps = _per_item(calls, tuple(_iterate(items)), workers)
     else:
-        steps = _per_worker(calls, workers, default_workers)
+        steps = _per_worker(calls, workers)
     return Plan(steps=steps, rounds=rounds, is_async=is_async)
 
 
@@ -165,10 +165,10 @@ def _per_item(
 
 
 def _per_worker(
-    calls: Sequence[Callable[..., Any]], workers: int | None, default_workers: int
+    calls: Sequence[Callable[..., Any]], workers: int | None
 ) -> tuple[tuple[Step, ...], ...]:
     if workers is None:
-        workers = len(calls) if len(calls) > 1 else default_workers
+        workers = len(calls) if len(calls) > 1 else current_settings().workers
     if workers < len(calls):
         msg = (
             f"concurrent_runner(workers={workers}): {len(calls)} callables are given. "

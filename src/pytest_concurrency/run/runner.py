@@ -21,6 +21,8 @@ from pytest_concurrency.run.place import caller_place, without_our_frames
 from pytest_concurrency.run.plan import Plan, make_plan
 from pytest_concurrency.run.recording import Ending, Recording
 from pytest_concurrency.run.settings import Settings, current_settings
+from pytest_concurrency.run.tasks import OwnLoop, pick_library
+from pytest_concurrency.run.threads import ThreadCrew
 from pytest_concurrency.run.worker import Worker
 from pytest_concurrency.slo.quantities import seconds as parse_seconds
 
@@ -70,54 +72,23 @@ def concurrent_runner(
 ) -> Any:
     """Run calls from many workers, released together, and keep everything that comes of them.
 
-    Nothing is raised for a call that fails until the outcome is asked: see
-    :meth:`Outcome.raise_errors`. What ends a test in the main thread (``pytest.skip``,
-    ``pytest.fail``, Ctrl-C) ends it from a worker too.
-
-    Example:
-        >>> from itertools import count
-        >>> tickets = count()
-        >>> outcome = concurrent_runner(lambda: next(tickets), workers=20)
-        >>> len(outcome.assert_no_duplicates())
-        20
-
     Args:
-        call: What every worker calls. A parameter named ``worker`` gets the :class:`Worker`.
+        call: What every worker calls; a parameter named ``worker`` gets its :class:`Worker`.
         calls: More callables, to run different ones together.
-        workers: How many workers; by default 8, or one for each callable or item.
-        rounds: How often each worker makes its calls; all are released together each time.
+        workers: How many; by default 8, or one for each callable or item.
+        rounds: How often each worker makes its calls, all released together each time.
         items: Call once for each item, which becomes the first argument.
-        on: ``"threads"``, ``"tasks"`` (the default for coroutine functions), ``"processes"``, or
-            an executor.
-        timeout: Seconds, or text such as ``"10s"``, after which the run ends with the stack of
-            every worker that has not.
+        on: ``"threads"``, ``"tasks"`` (for coroutine functions), ``"processes"``, or an executor.
+        timeout: Seconds, or ``"10s"``, after which the run ends with the stack of every worker.
         seed: For the workers' random generators.
 
     Returns:
-        The :class:`Outcome`. For coroutine functions called where an event loop runs: an
-        awaitable of it.
-
-    Raises:
-        UsageError: The arguments do not make a run.
-        HangError: Workers did not end in time.
-        WorkerDied: A worker's process ended before its calls did.
+        The :class:`Outcome`; for coroutine functions where a loop runs, an awaitable of it.
     """
     __tracebackhide__ = True
-    settings = current_settings()
-    plan = make_plan(
-        (call, *calls),
-        workers=workers,
-        rounds=rounds,
-        items=items,
-        default_workers=settings.workers,
-    )
-    deadline = _make_deadline(timeout, settings)
-    run = _Run(plan, _check_kind(on, plan), deadline, settings, _check_seed(seed, settings))
-    if not plan.is_async:
-        return run.here()
-    from pytest_concurrency.run.tasks import pick_library
-
-    library = pick_library()
+    plan = make_plan((call, *calls), workers=workers, rounds=rounds, items=items)
+    run = Run(plan, on=on, timeout=timeout, seed=seed)
+    library = pick_library() if plan.is_async else None
     return run.here() if library is None else run.awaited(library)
 
 
@@ -185,26 +156,28 @@ def _check_kind(on: object, plan: Plan) -> Kind | Executor:
 
 
 @final
-class _Run:
+class Run:
     """One run from its plan to its outcome."""
 
     def __init__(
         self,
         plan: Plan,
-        kind: Kind | Executor,
-        deadline: Deadline,
-        settings: Settings,
-        seed: int,
+        *,
+        on: Kind | Executor | None,
+        timeout: float | str | None,
+        seed: int | None,
     ) -> None:
-        self._kind = kind
-        self._deadline = deadline
+        """Check the arguments and take the rest from the surroundings; nobody runs yet."""
+        settings = current_settings()
+        self._kind = _check_kind(on, plan)
+        self._deadline = _make_deadline(timeout, settings)
         self._settings = settings
-        self._seed = seed
+        self._seed = _check_seed(seed, settings)
         self._guard = threading.Lock()
         self._room: Path | None = None
         self._litter: Path | None = None
         workers = [
-            Worker(index=index, seed=seed, title=settings.title, room=self._make_room)
+            Worker(index=index, seed=self._seed, title=settings.title, room=self._make_room)
             for index in range(plan.workers)
         ]
         self.recording = Recording(plan, workers)
@@ -221,6 +194,7 @@ class _Run:
             return self._room
 
     def here(self) -> Outcome[Any]:
+        """Run to the end, in the caller's thread or from it."""
         __tracebackhide__ = True
         try:
             with self._closing():
@@ -232,6 +206,7 @@ class _Run:
     async def awaited(
         self, library: Callable[[Recording, float | None], Awaitable[Ending]]
     ) -> Outcome[Any]:
+        """Run to the end in the event loop of the caller."""
         __tracebackhide__ = True
         with self._closing():
             ending = await library(self.recording, self._deadline.seconds)
@@ -242,12 +217,8 @@ class _Run:
         if isinstance(self._kind, Executor):
             return run_executor(self.recording, self._kind, limit)
         if self._kind == "threads":
-            from pytest_concurrency.run.threads import ThreadCrew
-
             return ThreadCrew(self.recording, title=title).run(limit)
         if self._kind == "tasks":
-            from pytest_concurrency.run.tasks import OwnLoop
-
             return OwnLoop(self.recording, title=title).run(limit)
         from pytest_concurrency.run.processes import ProcessCrew
 
