@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-is_async_key = pytest.StashKey[bool]()
+is_async_key: pytest.StashKey[bool] = pytest.StashKey[bool]()
 """On an item whose coroutine body was replaced: whoever runs it may hide that it is one."""
 
 

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from pytest_concurrency.run.outcome import Outcome
 
-outcomes_key = pytest.StashKey["list[Outcome[Any]]"]()
+outcomes_key: pytest.StashKey[list[Outcome[Any]]] = pytest.StashKey["list[Outcome[Any]]"]()
 """On an item: the outcomes of the runs it started."""
-records_key = pytest.StashKey["list[dict[str, Any]]"]()
+records_key: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey["list[dict[str, Any]]"]()
 """On an item: what its next report carries. On the config: what all reports carried."""
 
-factory_key = pytest.StashKey[pytest.TempPathFactory]()
+factory_key: pytest.StashKey[pytest.TempPathFactory] = pytest.StashKey[pytest.TempPathFactory]()
 """On an item: what makes its temporary directories, if a fixture of ours asked for it."""
 
 WIRE_VERSION = 1

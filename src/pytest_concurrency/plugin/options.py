@@ -34,13 +34,13 @@ class Option:
             help: One sentence.
             choices: The words it takes, for a ``choice``.
         """
-        self.flag = flag
-        self.ini = flag.removeprefix("--").replace("-", "_")
-        self.kind = kind
-        self.default = default
-        self.metavar = metavar
-        self.help = help
-        self.choices = choices
+        self.flag: str = flag
+        self.ini: str = flag.removeprefix("--").replace("-", "_")
+        self.kind: str = kind
+        self.default: str = default
+        self.metavar: str = metavar
+        self.help: str = help
+        self.choices: tuple[str, ...] = choices
 
 
 OPTIONS = (

@@ -115,7 +115,7 @@ _EXPECTED = {
 }
 
 
-session_seed_key = pytest.StashKey[int]()
+session_seed_key: pytest.StashKey[int] = pytest.StashKey[int]()
 """The seed of the session: the same in every xdist worker."""
 
 

@@ -39,13 +39,13 @@ class Settings:
             title: What the workers work for, such as a test's id; threads are named after it.
             observe: Told of every outcome.
         """
-        self.workers = workers
-        self.timeout = timeout
-        self.timeout_source = timeout_source
-        self.seed = seed
-        self.room = room
-        self.title = title
-        self.observe = observe
+        self.workers: int = workers
+        self.timeout: float | None = timeout
+        self.timeout_source: str = timeout_source
+        self.seed: int | None = seed
+        self.room: Callable[[], Path] | None = room
+        self.title: str = title
+        self.observe: Callable[[Outcome[Any]], None] | None = observe
 
 
 @final
