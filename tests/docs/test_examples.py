@@ -46,7 +46,12 @@ def run(command: list[str], project: Path) -> str:
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")
     }
-    environment |= {"COLUMNS": "80", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": "."}
+    environment |= {
+        "COLUMNS": "80",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONPATH": ".",
+        "TMPDIR": str(project.parent),
+    }
     if command[0] == "pytest":
         plugins = ["-p", "concurrency-slo", "-p", "no:cacheprovider"]
         command = ["-m", "pytest", "--rootdir=.", *plugins, *command[1:]]
@@ -124,10 +129,11 @@ IN_DOCSTRINGS = Sybil(
 )
 
 
-def follow(sybil: Sybil, path: Path, project: Path) -> None:
+def follow(sybil: Sybil, path: Path, room: Path) -> None:
     """Do everything that a page or a module shows, in order."""
     document = sybil.parse(path)
-    document.namespace["project"] = project
+    document.namespace["project"] = room / "project"
+    document.namespace["project"].mkdir()
     for example in document:
         example.evaluate()
 
