@@ -60,10 +60,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Let runs that the test starts know the session's settings."""
     from pytest_concurrency.plugin.journal import forget
-    from pytest_concurrency.plugin.settings import settings_of
-    from pytest_concurrency.run.settings import SURROUNDINGS
+    from pytest_concurrency.plugin.settings import settings_for
+    from pytest_concurrency.surroundings import SURROUNDINGS
 
-    before, SURROUNDINGS.provide = SURROUNDINGS.provide, partial(settings_of, item)
+    before, SURROUNDINGS.provide = SURROUNDINGS.provide, partial(settings_for, item)
     try:
         return (yield)
     finally:

@@ -39,11 +39,11 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     In any other test, the only one, with index 0.
     """
     from pytest_concurrency.plugin.journal import factory_key
-    from pytest_concurrency.plugin.settings import settings_of
+    from pytest_concurrency.plugin.settings import run_settings
     from pytest_concurrency.run.worker import Worker
 
     request.node.stash[factory_key] = tmp_path_factory
-    settings = settings_of(request.node)
+    settings = run_settings(request.node)
     return Worker(index=0, seed=settings.seed or 0, title=settings.title, room=settings.room)
 
 

@@ -29,10 +29,15 @@ def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
 
     def observe(outcome: Outcome[Any]) -> None:
         item.stash.setdefault(outcomes_key, []).append(outcome)
-        item.stash.setdefault(records_key, []).append(_record(item, outcome))
+        note_record(item, _record(item, outcome))
         item.config.hook.pytest_concurrency_outcome(item=item, outcome=outcome)
 
     return observe
+
+
+def note_record(item: pytest.Item, record: dict[str, Any]) -> None:
+    """Put a record on the test's next report."""
+    item.stash.setdefault(records_key, []).append(record)
 
 
 def room_of(item: pytest.Item) -> Callable[[], Path] | None:
