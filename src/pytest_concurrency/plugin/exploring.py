@@ -28,7 +28,8 @@ def explore_settings(item: pytest.Item) -> Settings:
         name: read(config, f"concurrency_{name}")
         for name in ("preemptions", "schedules", "seconds", "packages")
     }
-    tokens = config.cache.get(CACHE, {}) if config.cache is not None else {}
+    cache = cache_of(config)
+    tokens = cache.get(CACHE, {}) if cache is not None else {}
     return Settings(
         **values,
         seed=session_seed(config),
@@ -38,6 +39,11 @@ def explore_settings(item: pytest.Item) -> Settings:
         record=lambda token: note_token(item, token),
         observe=lambda exploration: note_exploration(item, exploration),
     )
+
+
+def cache_of(config: pytest.Config) -> pytest.Cache | None:
+    """Return pytest's cache, which a session may do without."""
+    return getattr(config, "cache", None)
 
 
 def note_token(item: pytest.Item, token: str | None) -> None:
@@ -63,9 +69,10 @@ def note_exploration(item: pytest.Item, exploration: Exploration) -> None:
 
 def save_tokens(config: pytest.Config, records: tuple[dict[str, Any], ...]) -> None:
     """Keep the tokens of schedules that failed, to be tried first next time; forget the others."""
-    if config.cache is None:
+    cache = cache_of(config)
+    if cache is None:
         return
-    before: dict[str, str] = config.cache.get(CACHE, {})
+    before: dict[str, str] = cache.get(CACHE, {})
     after = dict(before)
     for record in records:
         if record["kind"] == "exploration":
@@ -73,7 +80,7 @@ def save_tokens(config: pytest.Config, records: tuple[dict[str, Any], ...]) -> N
         elif record["kind"] == "token":
             after[record["nodeid"]] = record["token"]
     if after != before:
-        config.cache.set(CACHE, after)
+        cache.set(CACHE, after)
 
 
 def marker_arguments(item: pytest.Item) -> dict[str, Any] | None:
@@ -99,7 +106,7 @@ def explore_body(item: pytest.Function) -> bool:
 
 
 def _body(item: pytest.Function) -> Callable[[Any], object]:
-    """Return what runs the test once, with fresh fixtures, by as many workers as it is marked for."""
+    """Return what runs the test once, with fresh fixtures, by the workers it is marked for."""
     from pytest_concurrency.plugin.fresh import fresh_values
 
     many = item.get_closest_marker("concurrent")

@@ -48,6 +48,19 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
+def interleave() -> Callable[..., Any]:
+    """Run a body once per schedule, in every order of its workers that matters.
+
+    ``@interleave`` above ``def body(run): ...`` explores at once; so does ``interleave(body)``.
+    """
+    from pytest_concurrency.explore.interleave import interleave as explore
+    from pytest_concurrency.plugin.conflict import check_rival
+
+    check_rival()
+    return explore
+
+
+@pytest.fixture
 def measure_time() -> Callable[[str], Timing]:
     """Time a block of code: its result holds the ``duration``.
 

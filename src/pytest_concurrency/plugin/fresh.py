@@ -76,6 +76,10 @@ def fresh_values(item: pytest.Function) -> Iterator[dict[str, Any]]:
 
 
 def _make(definition: pytest.FixtureDef[Any], request: _Request, stack: ExitStack) -> Any:
+    if definition.argname == "tmp_path" and definition.func.__module__.startswith("_pytest"):
+        room = request.getfixturevalue("tmp_path_factory").mktemp("schedule")
+        stack.callback(shutil.rmtree, room, ignore_errors=True)
+        return room
     arguments = {
         name: request if name == "request" else request.getfixturevalue(name)
         for name in definition.argnames
@@ -88,8 +92,6 @@ def _make(definition: pytest.FixtureDef[Any], request: _Request, stack: ExitStac
     if not inspect.isgenerator(value):
         return value
     result: Any = next(value)
-    if definition.argname == "tmp_path":
-        stack.callback(shutil.rmtree, result, ignore_errors=True)
     stack.callback(next, value, None)
     return result
 

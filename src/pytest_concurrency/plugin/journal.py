@@ -111,8 +111,13 @@ def check_seen(item: pytest.Item) -> None:
 
 def deliver(config: pytest.Config) -> None:
     """Hand the session's records to every sink."""
+    from pytest_concurrency.plugin.exploring import save_tokens
+
+    records = records_of(config)
+    if records:
+        save_tokens(config, records)
     for sink in config.hook.pytest_concurrency_sink(config=config):
-        sink.write(records_of(config))
+        sink.write(records)
 
 
 def records_of(config: pytest.Config) -> tuple[dict[str, Any], ...]:

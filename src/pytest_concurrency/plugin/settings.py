@@ -169,4 +169,13 @@ def run_settings(item: pytest.Item) -> Settings:
     )
 
 
-_ROOMS: dict[str, Callable[[pytest.Item], object]] = {"run": run_settings}
+def _explore_settings(item: pytest.Item) -> object:
+    from pytest_concurrency.plugin.exploring import explore_settings
+
+    return explore_settings(item)
+
+
+_ROOMS: dict[str, Callable[[pytest.Item], object]] = {
+    "run": run_settings,
+    "explore": _explore_settings,
+}
