@@ -108,19 +108,25 @@ def get_run(session: Session, run_id: int) -> ScheduleRun:
     return run
 
 
-def generate(
-    sessions: sessionmaker[Session], *, first_day: date, last_day: date, planner: Planner
-) -> int:
-    """Generate a schedule from beginning to end; return the number of its run."""
-    with sessions.begin() as session:
-        run_id = begin_run(session, first_day=first_day, last_day=last_day).id
+def complete_run(sessions: sessionmaker[Session], run_id: int, *, planner: Planner) -> None:
+    """Work out and write the schedule of a run that has begun."""
     try:
         with sessions() as session:
-            draft = planner(session, first_day, last_day)
+            run = get_run(session, run_id)
+            draft = planner(session, run.first_day, run.last_day)
         with sessions.begin() as session:
             finish_run(session, run_id, draft)
     except BaseException as error:
         with sessions.begin() as session:
             fail_run(session, run_id, f"{type(error).__name__}: {error}")
         raise
+
+
+def generate(
+    sessions: sessionmaker[Session], *, first_day: date, last_day: date, planner: Planner
+) -> int:
+    """Generate a schedule from beginning to end; return the number of its run."""
+    with sessions.begin() as session:
+        run_id = begin_run(session, first_day=first_day, last_day=last_day).id
+    complete_run(sessions, run_id, planner=planner)
     return run_id
