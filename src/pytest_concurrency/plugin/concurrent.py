@@ -16,6 +16,8 @@ is_async_key: pytest.StashKey[bool] = pytest.StashKey[bool]()
 def marker_arguments(item: pytest.Item) -> dict[str, Any]:
     """Return the arguments of a test's marker, if it has one that runs rather than selects."""
     mark = item.get_closest_marker("concurrent")
+    if item.get_closest_marker("interleave") is not None:
+        return {}
     return dict(mark.kwargs) if mark is not None else {}
 
 

@@ -29,10 +29,15 @@ def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
 
     def observe(outcome: Outcome[Any]) -> None:
         item.stash.setdefault(outcomes_key, []).append(outcome)
-        item.stash.setdefault(records_key, []).append(_record(item, outcome))
+        note_record(item, _record(item, outcome))
         item.config.hook.pytest_concurrency_outcome(item=item, outcome=outcome)
 
     return observe
+
+
+def note_record(item: pytest.Item, record: dict[str, Any]) -> None:
+    """Put a record on the test's next report."""
+    item.stash.setdefault(records_key, []).append(record)
 
 
 def room_of(item: pytest.Item) -> Callable[[], Path] | None:
@@ -106,8 +111,13 @@ def check_seen(item: pytest.Item) -> None:
 
 def deliver(config: pytest.Config) -> None:
     """Hand the session's records to every sink."""
+    from pytest_concurrency.plugin.exploring import save_tokens
+
+    records = records_of(config)
+    if records:
+        save_tokens(config, records)
     for sink in config.hook.pytest_concurrency_sink(config=config):
-        sink.write(records_of(config))
+        sink.write(records)
 
 
 def records_of(config: pytest.Config) -> tuple[dict[str, Any], ...]:

@@ -76,6 +76,41 @@ OPTIONS = (
         choices=("fail", "warn", "ignore"),
         help="What to do with a test that passes though calls failed and it never looked at them.",
     ),
+    Option(
+        "--concurrency-replay",
+        kind="text",
+        default="",
+        metavar="TOKEN",
+        help="Run just this schedule in every test that explores; the token stands in the failure.",
+    ),
+    Option(
+        "--concurrency-preemptions",
+        kind="integer",
+        default="2",
+        metavar="N",
+        help="Explore every order with at most this many preemptions before sampling others.",
+    ),
+    Option(
+        "--concurrency-schedules",
+        kind="count",
+        default="5000",
+        metavar="N",
+        help="Stop an exploration after this many schedules.",
+    ),
+    Option(
+        "--concurrency-seconds",
+        kind="duration",
+        default="10s",
+        metavar="TIME",
+        help="Stop an exploration after this time.",
+    ),
+    Option(
+        "--concurrency-packages",
+        kind="words",
+        default="",
+        metavar="NAME,NAME",
+        help="Installed packages to explore besides the project's own files.",
+    ),
 )
 
 
