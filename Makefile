@@ -19,11 +19,11 @@ demo: ## Show what a found race, a lost update and a missed objective look like
 
 test: ## Run every test (ARGS="tests/slo -x" for fewer)
 	@scripts/environment tests
-	@$(TEMPORARY); set -x; $(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
+	@$(TEMPORARY) && $(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
 
 example: ## Run the example application's own tests
 	@scripts/environment tests example
-	@$(TEMPORARY); cd examples/residency; set -x; ../../$(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
+	@$(TEMPORARY) && cd examples/residency && ../../$(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
 
 lint: ## Check style, formatting and spelling
 	@scripts/environment lint

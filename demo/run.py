@@ -15,6 +15,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PYTEST = [sys.executable, "-m", "pytest", "--no-header", "-q", "-p", "no:cacheprovider"]
+PYTEST += ["--disable-plugin-autoload", "-p", "concurrency-slo"]
 SUMMARY = re.compile(r"^(?:=+ )?(\d+ \w+.*?) in [\d.]+m?s", re.MULTILINE)
 REPLAY = re.compile(r"Replay: (?:pytest )(.+)$", re.MULTILINE)
 
@@ -26,7 +27,7 @@ def main() -> int:
     if surprises:
         print(f"\nEnded otherwise than expected: {', '.join(surprises)}")
     else:
-        print(f"\nEach of the {len(steps)} steps ended as expected. Read them in {HERE.name}/.")
+        print(f"\nEvery step ended as it says. Read them in {HERE.name}/.")
     return len(surprises)
 
 

@@ -3,13 +3,14 @@
 The tests come from the unpacked source archive with its ``src`` removed: what they import can only
 be the wheel, and what they read has to be in the archive.
 
-    python scripts/try_wheel.py FOLDER [PYTEST-ARGUMENT ...]
+    python scripts/try_wheel.py [PYTEST-ARGUMENT ...]
 """
 
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import venv
 from pathlib import Path
 
@@ -18,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 
 def main(folder: Path, *arguments: str) -> int:
     """Do it in a folder; return pytest's exit code."""
-    shutil.rmtree(folder, ignore_errors=True)
     archives = folder / "dist"
     run(sys.executable, "-m", "build", "--outdir", archives, ROOT)
     (wheel,) = archives.glob("*.whl")
@@ -34,8 +34,8 @@ def main(folder: Path, *arguments: str) -> int:
     run(python, "-m", "pytest", "--markers", cwd=folder / "empty", shown=False)
     run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip>=25.1")
     run(python, "-m", "pip", "install", "--quiet", "--group", tree / "pyproject.toml:tests")
-    basetemp = folder / "pytest"
-    return run(python, "-m", "pytest", f"--basetemp={basetemp}", *arguments, cwd=tree, check=False)
+    temporary = f"--basetemp={folder / 'pytest'}"
+    return run(python, "-m", "pytest", temporary, *arguments, cwd=tree, check=False)
 
 
 def run(*command: object, cwd: Path = ROOT, shown: bool = True, check: bool = True) -> int:
@@ -47,4 +47,5 @@ def run(*command: object, cwd: Path = ROOT, shown: bool = True, check: bool = Tr
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).resolve(), *sys.argv[2:]))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as room:
+        sys.exit(main(Path(room), *sys.argv[1:]))

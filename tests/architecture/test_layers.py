@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import ast
 
+import pytest_concurrency
+
 ROOMS = ["slo", "run", "explore", "db", "faults", "load", "report", "plugin"]
 
 
 def test_every_room_is_known(modules):
     """A new room has a place in the order, or it is not a room."""
-    rooms = {module.room for module in modules} - {"", "errors"}
+    rooms = {module.room for module in modules} - {"", "errors", "surroundings"}
 
     assert rooms <= set(ROOMS)
 
 
+def allowed(room):
+    """Return the rooms that a room may import from, its own among them."""
+    below = ROOMS[: ROOMS.index(room)] if room in ROOMS else []
+    return {*below, room, "errors", "surroundings"}
+
+
+def room_of(imported):
+    """Return the room of an imported module, or of a public name imported from the package."""
+    first = imported.split(".")[1]
+    return pytest_concurrency._ROOMS.get(first, first).split(".")[0]
+
+
 def test_rooms_import_only_rooms_below_them(modules):
     """A room knows the rooms below it and the errors, and nothing above."""
-    offenders = []
-    for module in modules:
-        if not module.room:
-            continue
-        allowed = (
-            {module.room, "errors", *ROOMS[: ROOMS.index(module.room)]}
-            if (module.room in ROOMS)
-            else {"errors"}
-        )
-        for node, name in module.imports():
-            package, _, rest = name.partition(".")
-            if package == "pytest_concurrency" and rest.split(".")[0] not in allowed:
-                offenders.append(f"{module.at(node)}: {module.room} imports {name}")
+    offenders = [
+        f"{module.at(node)}: {module.room} imports {name}"
+        for module in modules
+        if module.room
+        for node, name in module.imports()
+        if name.startswith("pytest_concurrency.") and room_of(name) not in allowed(module.room)
+    ]
 
     assert offenders == []
 

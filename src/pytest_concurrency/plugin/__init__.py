@@ -11,11 +11,12 @@ import pytest
 from pytest_concurrency.plugin.fixtures import (
     assert_performance,
     concurrent_runner,
+    interleave,
     measure_time,
     worker,
 )
 
-__all__ = ["assert_performance", "concurrent_runner", "measure_time", "worker"]
+__all__ = ["assert_performance", "concurrent_runner", "interleave", "measure_time", "worker"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,21 +54,25 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["concurrency_seed"] = session_seed(node.config)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check the arguments of our markers on every test, before any runs."""
     from pytest_concurrency.plugin.markers import check_markers
 
     check_markers(items)
+    if any(item.get_closest_marker("interleave") for item in items):
+        from pytest_concurrency.plugin.fresh import FixtureWatch
+
+        config.pluginmanager.register(FixtureWatch(), "concurrency-slo-fixture-watch")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Let runs that the test starts know the session's settings."""
     from pytest_concurrency.plugin.journal import forget
-    from pytest_concurrency.plugin.settings import settings_of
-    from pytest_concurrency.run.settings import SURROUNDINGS
+    from pytest_concurrency.plugin.settings import settings_for
+    from pytest_concurrency.surroundings import SURROUNDINGS
 
-    before, SURROUNDINGS.provide = SURROUNDINGS.provide, partial(settings_of, item)
+    before, SURROUNDINGS.provide = SURROUNDINGS.provide, partial(settings_for, item)
     try:
         return (yield)
     finally:
@@ -96,8 +101,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run the body of a test that is marked ``concurrent(...)`` from many workers."""
     __tracebackhide__ = True
     from pytest_concurrency.plugin.concurrent import run_body
+    from pytest_concurrency.plugin.exploring import explore_body
 
-    return run_body(pyfuncitem) or None
+    return explore_body(pyfuncitem) or run_body(pyfuncitem) or None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-is_async_key = pytest.StashKey[bool]()
+is_async_key: pytest.StashKey[bool] = pytest.StashKey[bool]()
 """On an item whose coroutine body was replaced: whoever runs it may hide that it is one."""
 
 
 def marker_arguments(item: pytest.Item) -> dict[str, Any]:
     """Return the arguments of a test's marker, if it has one that runs rather than selects."""
     mark = item.get_closest_marker("concurrent")
+    if item.get_closest_marker("interleave") is not None:
+        return {}
     return dict(mark.kwargs) if mark is not None else {}
 
 

@@ -39,12 +39,25 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     In any other test, the only one, with index 0.
     """
     from pytest_concurrency.plugin.journal import factory_key
-    from pytest_concurrency.plugin.settings import settings_of
+    from pytest_concurrency.plugin.settings import run_settings
     from pytest_concurrency.run.worker import Worker
 
     request.node.stash[factory_key] = tmp_path_factory
-    settings = settings_of(request.node)
+    settings = run_settings(request.node)
     return Worker(index=0, seed=settings.seed or 0, title=settings.title, room=settings.room)
+
+
+@pytest.fixture
+def interleave() -> Callable[..., Any]:
+    """Run a body once per schedule, in every order of its workers that matters.
+
+    ``@interleave`` above ``def body(run): ...`` explores at once; so does ``interleave(body)``.
+    """
+    from pytest_concurrency.explore.interleave import interleave as explore
+    from pytest_concurrency.plugin.conflict import check_rival
+
+    check_rival()
+    return explore
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from pytest_concurrency.run.outcome import Outcome
 
-outcomes_key = pytest.StashKey["list[Outcome[Any]]"]()
+outcomes_key: pytest.StashKey[list[Outcome[Any]]] = pytest.StashKey["list[Outcome[Any]]"]()
 """On an item: the outcomes of the runs it started."""
-records_key = pytest.StashKey["list[dict[str, Any]]"]()
+records_key: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey["list[dict[str, Any]]"]()
 """On an item: what its next report carries. On the config: what all reports carried."""
 
-factory_key = pytest.StashKey[pytest.TempPathFactory]()
+factory_key: pytest.StashKey[pytest.TempPathFactory] = pytest.StashKey[pytest.TempPathFactory]()
 """On an item: what makes its temporary directories, if a fixture of ours asked for it."""
 
 WIRE_VERSION = 1
@@ -29,10 +29,15 @@ def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
 
     def observe(outcome: Outcome[Any]) -> None:
         item.stash.setdefault(outcomes_key, []).append(outcome)
-        item.stash.setdefault(records_key, []).append(_record(item, outcome))
+        note_record(item, _record(item, outcome))
         item.config.hook.pytest_concurrency_outcome(item=item, outcome=outcome)
 
     return observe
+
+
+def note_record(item: pytest.Item, record: dict[str, Any]) -> None:
+    """Put a record on the test's next report."""
+    item.stash.setdefault(records_key, []).append(record)
 
 
 def room_of(item: pytest.Item) -> Callable[[], Path] | None:
@@ -117,8 +122,13 @@ def check_seen(item: pytest.Item) -> None:
 
 def deliver(config: pytest.Config) -> None:
     """Hand the session's records to every sink."""
+    from pytest_concurrency.plugin.exploring import save_tokens
+
+    records = records_of(config)
+    if records:
+        save_tokens(config, records)
     for sink in config.hook.pytest_concurrency_sink(config=config):
-        sink.write(records_of(config))
+        sink.write(records)
 
 
 def records_of(config: pytest.Config) -> tuple[dict[str, Any], ...]:

@@ -13,8 +13,16 @@ _CONCURRENT = (
     "run the test's body from many workers at once, its fixtures shared by all of them; "
     "without arguments it only selects."
 )
+_INTERLEAVE = (
+    "run the whole test once per schedule of the threads it starts, or of the workers it is marked "
+    "for, with its function-scoped fixtures made anew each time."
+)
 MARKERS = (
     ("concurrent(*, workers=8, rounds=1, timeout='30s')", _CONCURRENT),
+    (
+        "interleave(*, preemptions=2, schedules=5000, seconds='10s', packages=(), replay=None)",
+        _INTERLEAVE,
+    ),
     ("performance", "select tests that measure time or memory."),
     ("slow", "select tests that take long."),
     ("integration", "select tests that need a server, a network or another process."),
@@ -38,6 +46,8 @@ def check_markers(items: Iterable[pytest.Item]) -> None:
         for mark in item.iter_markers():
             if mark.name == "concurrent":
                 _check_concurrent(item, mark)
+            elif mark.name == "interleave":
+                _check_interleave(item, mark)
             elif mark.name in {"performance", "slow", "integration"}:
                 _check_bare(item, mark)
 
@@ -64,22 +74,54 @@ def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
         raise _refuse(item, mark, text)
     for name, value in mark.kwargs.items():
         if name not in _ARGUMENTS:
-            from pytest_concurrency.errors import nearest
-
-            meant = nearest(name, _ARGUMENTS)
-            remedy = f"Write {meant}=." if meant else f"It takes {', '.join(_ARGUMENTS)}."
-            raise _refuse(item, mark, f"there is no {name!r}. {remedy}")
+            raise _refuse(item, mark, _unknown(name, _ARGUMENTS))
         if name == "timeout":
             _check_timeout(item, mark, value)
         elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1.")
-    if mark.kwargs and not isinstance(item, pytest.Function):
+    if mark.kwargs:
+        _check_plain_function(item, mark)
+
+
+def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.plugin.exploring import ARGUMENTS
+
+    if mark.args:
+        text = "its arguments have names. Write @pytest.mark.interleave(preemptions=2)."
+        raise _refuse(item, mark, text)
+    _check_plain_function(item, mark)
+    for other in ("asyncio", "anyio", "trio"):
+        if item.get_closest_marker(other) is not None:
+            text = f"coroutines are explored on a loop of its own. Leave out {other!r}."
+            raise _refuse(item, mark, text)
+    for name in mark.kwargs:
+        if name not in ARGUMENTS:
+            raise _refuse(item, mark, _unknown(name, ARGUMENTS))
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.explore.settings import Settings
+
+    try:
+        Settings(**mark.kwargs)
+    except UsageError as error:
+        raise _refuse(item, mark, str(error).removeprefix("interleave: ")) from None
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    from pytest_concurrency.errors import nearest
+
+    meant = nearest(name, known)
+    remedy = f"Write {meant}=." if meant else f"It takes {', '.join(known)}."
+    return f"there is no {name!r}. {remedy}"
+
+
+def _check_plain_function(item: pytest.Item, mark: pytest.Mark) -> None:
+    if not isinstance(item, pytest.Function):
         text = f"a {type(item).__name__} has no body to run. Mark plain test functions only."
         raise _refuse(item, mark, text)
-    if mark.kwargs and type(item).__name__ == "TestCaseFunction":
+    if type(item).__name__ == "TestCaseFunction":
         text = (
             "a TestCase runs its methods itself. Mark a plain test function, "
-            "or call concurrent_runner in the method."
+            "or call what the marker stands for in the method."
         )
         raise _refuse(item, mark, text)
 

@@ -34,13 +34,13 @@ class Option:
             help: One sentence.
             choices: The words it takes, for a ``choice``.
         """
-        self.flag = flag
-        self.ini = flag.removeprefix("--").replace("-", "_")
-        self.kind = kind
-        self.default = default
-        self.metavar = metavar
-        self.help = help
-        self.choices = choices
+        self.flag: str = flag
+        self.ini: str = flag.removeprefix("--").replace("-", "_")
+        self.kind: str = kind
+        self.default: str = default
+        self.metavar: str = metavar
+        self.help: str = help
+        self.choices: tuple[str, ...] = choices
 
 
 OPTIONS = (
@@ -75,6 +75,41 @@ OPTIONS = (
         metavar="fail|warn|ignore",
         choices=("fail", "warn", "ignore"),
         help="What to do with a test that passes though calls failed and it never looked at them.",
+    ),
+    Option(
+        "--concurrency-replay",
+        kind="text",
+        default="",
+        metavar="TOKEN",
+        help="Run just this schedule in every test that explores; the token stands in the failure.",
+    ),
+    Option(
+        "--concurrency-preemptions",
+        kind="integer",
+        default="2",
+        metavar="N",
+        help="Explore every order with at most this many preemptions before sampling others.",
+    ),
+    Option(
+        "--concurrency-schedules",
+        kind="count",
+        default="5000",
+        metavar="N",
+        help="Stop an exploration after this many schedules.",
+    ),
+    Option(
+        "--concurrency-seconds",
+        kind="duration",
+        default="10s",
+        metavar="TIME",
+        help="Stop an exploration after this time.",
+    ),
+    Option(
+        "--concurrency-packages",
+        kind="words",
+        default="",
+        metavar="NAME,NAME",
+        help="Installed packages to explore besides the project's own files.",
     ),
 )
 

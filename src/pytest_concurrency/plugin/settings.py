@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -95,6 +96,10 @@ def _read_choice(option: Option, found: Given) -> object:
     raise pytest.UsageError(msg)
 
 
+def _read_words(_: Option, found: Given) -> object:
+    return tuple(word for word in found.text.replace(",", " ").split() if word)
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -105,6 +110,7 @@ _READERS = {
     "duration": _read_duration,
     "choice": _read_choice,
     "text": _read_text,
+    "words": _read_words,
 }
 _EXPECTED = {
     "count": "use an integer >= 1, or auto. Write {option.flag}=8.",
@@ -112,10 +118,11 @@ _EXPECTED = {
     "duration": "use a time longer than zero. Write {option.flag}=30s.",
     "choice": "use one of {option.metavar}.",
     "text": "",
+    "words": "",
 }
 
 
-session_seed_key = pytest.StashKey[int]()
+session_seed_key: pytest.StashKey[int] = pytest.StashKey[int]()
 """The seed of the session: the same in every xdist worker."""
 
 
@@ -139,7 +146,12 @@ def _find_seed(config: pytest.Config) -> int:
     return seed
 
 
-def settings_of(item: pytest.Item) -> Settings:
+def settings_for(item: pytest.Item, room: str) -> object:
+    """Return what a room should take as its defaults while a test runs."""
+    return _ROOMS[room](item) if room in _ROOMS else None
+
+
+def run_settings(item: pytest.Item) -> Settings:
     """Return the settings of runs that a test starts."""
     from pytest_concurrency.plugin.journal import observer_of, room_of
     from pytest_concurrency.run.settings import Settings
@@ -155,3 +167,15 @@ def settings_of(item: pytest.Item) -> Settings:
         title=item.nodeid,
         observe=observer_of(item),
     )
+
+
+def _explore_settings(item: pytest.Item) -> object:
+    from pytest_concurrency.plugin.exploring import explore_settings
+
+    return explore_settings(item)
+
+
+_ROOMS: dict[str, Callable[[pytest.Item], object]] = {
+    "run": run_settings,
+    "explore": _explore_settings,
+}

@@ -35,7 +35,7 @@ class Gate:
         self._arrived = 0
         self._aborted = False
         self._patience = patience
-        self.late = False
+        self.late: bool = False
         """Whether patience ran out before all had arrived."""
 
     def wait(self, index: int) -> None:

@@ -38,8 +38,8 @@ class HangError(BrokenPromise):
     ) -> None:
         """Keep what is known beside the text."""
         super().__init__(text)
-        self.outcome = outcome
-        self.left_running = tuple(left_running)
+        self.outcome: Outcome[Any] = outcome
+        self.left_running: tuple[str, ...] = tuple(left_running)
 
 
 @final

@@ -56,9 +56,9 @@ class Outcome(Generic[T]):
         }
         self._overlap: Overlap | None = None
         self._seen = False
-        self.unfinished = recording.plan.calls - len(self._calls)
+        self.unfinished: int = recording.plan.calls - len(self._calls)
         """How many calls of the plan never ended."""
-        self.replay = replay
+        self.replay: str = replay
         """What to add to the command line to draw the same random numbers, if any were drawn."""
 
     # what happened

@@ -14,7 +14,7 @@ import warnings
 from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Pipe
+from multiprocessing.connection import Connection, Pipe
 from time import monotonic, monotonic_ns
 from typing import Any, final
 
@@ -49,11 +49,12 @@ class Child:
     def __init__(self, worker: Worker, steps: tuple[Step, ...]) -> None:
         """Start the process."""
         self.worker = worker
-        self.connection, theirs = Pipe()
+        ours, theirs = Pipe()
+        self.connection: Connection = ours
         self._dump, their_dump = os.pipe()
         ends = (theirs.fileno(), their_dump)
         try:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, ends)],
                 pass_fds=ends,
                 stdin=subprocess.DEVNULL,

@@ -35,17 +35,17 @@ class Recording:
             plan: What is to be done.
             workers: Who does it.
         """
-        self.plan = plan
-        self.workers = workers
+        self.plan: Plan = plan
+        self.workers: list[Worker] = workers
         self.rows: list[list[tuple[int, int, int, int, Any, BaseException | None]]] = [
             [] for _ in workers
         ]
-        self.has_ended = [False] * len(workers)
+        self.has_ended: list[bool] = [False] * len(workers)
         self.fatal: BaseException | None = None
         """What a worker raised that is no error of its call: a skip, Ctrl-C, an exit."""
-        self.begun_ns = monotonic_ns()
-        self.ended_ns = self.begun_ns
-        self.is_partial = False
+        self.begun_ns: int = monotonic_ns()
+        self.ended_ns: int = self.begun_ns
+        self.is_partial: bool = False
         """Whether workers could not all be released together."""
 
     def close(self) -> None:

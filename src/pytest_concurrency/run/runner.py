@@ -183,7 +183,7 @@ class Run:
             Worker(index=index, seed=self._seed, title=settings.title, room=self._make_room)
             for index in range(plan.workers)
         ]
-        self.recording = Recording(plan, workers)
+        self.recording: Recording = Recording(plan, workers)
 
     def _make_room(self) -> Path:
         """Make the place for the workers' directories, once."""

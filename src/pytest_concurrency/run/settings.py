@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, final
 
+from pytest_concurrency.surroundings import SURROUNDINGS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,33 +41,15 @@ class Settings:
             title: What the workers work for, such as a test's id; threads are named after it.
             observe: Told of every outcome.
         """
-        self.workers = workers
-        self.timeout = timeout
-        self.timeout_source = timeout_source
-        self.seed = seed
-        self.room = room
-        self.title = title
-        self.observe = observe
-
-
-@final
-class Surroundings:
-    """The place where a test session puts the settings of the test that is running.
-
-    One per process, as pytest runs one test at a time in each; a context variable would be lost
-    in event loops that outlive a test.
-    """
-
-    __slots__ = ("provide",)
-
-    def __init__(self) -> None:
-        """Start with the defaults."""
-        self.provide: Callable[[], Settings] | None = None
-
-
-SURROUNDINGS = Surroundings()
+        self.workers: int = workers
+        self.timeout: float | None = timeout
+        self.timeout_source: str = timeout_source
+        self.seed: int | None = seed
+        self.room: Callable[[], Path] | None = room
+        self.title: str = title
+        self.observe: Callable[[Outcome[Any]], None] | None = observe
 
 
 def current_settings() -> Settings:
     """Return the settings in force here, or the defaults."""
-    return SURROUNDINGS.provide() if SURROUNDINGS.provide is not None else Settings()
+    return SURROUNDINGS.settings_for("run") or Settings()

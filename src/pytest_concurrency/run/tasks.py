@@ -57,8 +57,8 @@ class TaskCrew:
 
     def __init__(self, recording: Recording, make_event: Callable[[], _Event]) -> None:
         """Prepare the crew; no task runs yet."""
-        self.recording = recording
-        self.gate = TaskGate(recording.plan.workers, make_event)
+        self.recording: Recording = recording
+        self.gate: TaskGate = TaskGate(recording.plan.workers, make_event)
         self.running: list[Coroutine[Any, Any, Any] | None] = [None] * recording.plan.workers
         self._is_ending = False
 

@@ -105,11 +105,11 @@ class ThreadCrew:
 
     def __init__(self, recording: Recording, *, title: str) -> None:
         """Prepare the crew; no thread runs yet."""
-        self.recording = recording
+        self.recording: Recording = recording
         self._gate = Gate(recording.plan.workers)
         self._countdown = Countdown(recording.plan.workers)
         self._stopping = threading.RLock()
-        self.threads = [
+        self.threads: list[threading.Thread] = [
             threading.Thread(
                 target=contextvars.copy_context().run,
                 args=(self._work, worker.index),

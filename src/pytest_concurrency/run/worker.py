@@ -36,11 +36,11 @@ class Worker:
             title: What it works for; the generators of two tests differ.
             room: Makes the place for its temporary directory; the system's own if not given.
         """
-        self.index = index
-        self.name = f"worker {index}"
-        self.round = 0
-        self.seed = seed
-        self.title = title
+        self.index: int = index
+        self.name: str = f"worker {index}"
+        self.round: int = 0
+        self.seed: int = seed
+        self.title: str = title
         self._room = room
         self._random: Random | None = None
         self._tmp_path: Path | None = None
