@@ -146,8 +146,9 @@ class Outcome(Generic[T]):
 
     @property
     def has_unseen_errors(self) -> bool:
-        """Whether calls failed and nobody has asked about it yet."""
-        return not self._seen and len(self.values) < len(self._calls)
+        """Whether calls failed, nobody has asked about it yet, and none of them ended the run."""
+        is_told = self._seen or self._recording.fatal is not None
+        return not is_told and len(self.values) < len(self._calls)
 
     def forget_looks(self) -> None:
         """Take back that anybody has asked: those who only observe do not speak for the test."""
