@@ -27,7 +27,7 @@ def main() -> int:
     if surprises:
         print(f"\nEnded otherwise than expected: {', '.join(surprises)}")
     else:
-        print(f"\nAll {len(steps)} ended as they say. Read them in {HERE.name}/.")
+        print(f"\nEvery step ended as it says. Read them in {HERE.name}/.")
     return len(surprises)
 
 

@@ -40,6 +40,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     add_markers(config)
     check_settings(config)
+    if not hasattr(config, "workerinput"):
+        from pytest_concurrency.plugin.journal import Collector
+
+        config.pluginmanager.register(Collector(config), "concurrency-slo-collector")
 
 
 @pytest.hookimpl(optionalhook=True)

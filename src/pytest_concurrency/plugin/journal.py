@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
@@ -65,7 +65,7 @@ def _record(item: pytest.Item, outcome: Outcome[Any]) -> dict[str, Any]:
         "rounds": outcome.rounds,
         "calls": len(outcome),
         "unfinished": outcome.unfinished,
-        "errors": outcome.failures,
+        "errors": len(outcome) - len(outcome.values),
         "wall_ns": round(outcome.wall_time * 1e9),
         "peak": overlap.peak,
         "overlap_ns": round(overlap.seconds * 1e9),
@@ -81,11 +81,19 @@ def attach(item: pytest.Item, report: pytest.TestReport) -> None:
         records.clear()
 
 
-def collect(config: pytest.Config, report: pytest.TestReport) -> None:
-    """Take the records off a report."""
-    carried = getattr(report, "concurrency", None)
-    if carried is not None:
-        config.stash.setdefault(records_key, []).extend(carried["records"])
+@final
+class Collector:
+    """Takes the records off the reports: those of this process, or of all of xdist's workers."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Collect for one session."""
+        self._records = config.stash.setdefault(records_key, [])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take what one report carries."""
+        carried = getattr(report, "concurrency", None)
+        if carried is not None:
+            self._records.extend(carried["records"])
 
 
 def check_seen(item: pytest.Item) -> None:
@@ -103,7 +111,10 @@ def check_seen(item: pytest.Item) -> None:
         from pytest_concurrency.errors import ConcurrencyWarning
 
         failed = sum(one.failures for one in unseen)
-        text = f"{failed} of the test's concurrent calls failed, and it did not look at them"
+        calls = "call failed, and nobody looked at it"
+        if failed > 1:
+            calls = "calls failed, and nobody looked at them"
+        text = f"{item.nodeid}: {failed:,} concurrent {calls}. Write outcome.raise_errors()."
         warnings.warn(text, ConcurrencyWarning, stacklevel=1)
     elif policy == "fail":
         unseen[0].raise_unseen()

@@ -90,7 +90,7 @@ def _serve(connection: Connection, steps: tuple[Step, ...], worker: Worker) -> N
             rows = [_make(step, worker) for step in steps]
         sys.stdout.flush()
         sys.stderr.flush()
-        seen = [(str(one.message), one.category, one.filename, one.lineno) for one in caught]
+        seen = [(_sendable_warning(one), one.filename, one.lineno) for one in caught]
         connection.send(("round", (rows, log.take(), seen, worker.has_drawn)))
         worker.round += 1
 
@@ -124,6 +124,11 @@ def _sendable_error(error: BaseException, worker: Worker) -> BaseException:
     return lost
 
 
+def _sendable_warning(one: warnings.WarningMessage) -> Warning:
+    message = one.message if isinstance(one.message, Warning) else one.category(one.message)
+    return message if _can_send(message) else UserWarning(f"{one.category.__name__}: {message}")
+
+
 def _can_send(value: object) -> bool:
     try:
         pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
@@ -137,15 +142,21 @@ class _LogBox(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._records: list[logging.LogRecord] = []
+        self._records: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        record.msg, record.args = record.getMessage(), None
+        try:
+            fields = dict(record.__dict__, msg=record.getMessage(), args=None, exc_info=None)
+        except Exception:  # noqa: BLE001 - logging's own way to treat a wrong format
+            self.handleError(record)
+            return
         if record.exc_info:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-            record.exc_info = None
-        self._records.append(record)
+            fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
+        for name, value in fields.items():
+            if not _can_send(value):
+                fields[name] = repr(value)
+        self._records.append(fields)
 
     def take(self) -> list[dict[str, Any]]:
         taken, self._records = self._records, []
-        return [record.__dict__ for record in taken]
+        return taken

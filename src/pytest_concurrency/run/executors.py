@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from time import monotonic_ns
 from typing import Any
 
@@ -31,6 +32,13 @@ def shares_memory(executor: Executor) -> bool:
     """Say whether its jobs run in this interpreter, so that they can wait at one gate."""
     isolated = type(executor).__name__ == "InterpreterPoolExecutor"
     return isinstance(executor, ThreadPoolExecutor) and not isolated
+
+
+def _pickles(executor: Executor) -> bool:
+    """Say whether it is one of Python's own that send their jobs by pickle."""
+    kinds = (("process", "ProcessPoolExecutor"), ("interpreter", "InterpreterPoolExecutor"))
+    modules = ((sys.modules.get(f"concurrent.futures.{module}"), name) for module, name in kinds)
+    return any(module and isinstance(executor, getattr(module, name)) for module, name in modules)
 
 
 def _run_here(recording: Recording, executor: Executor, timeout: float | None) -> Ending:
@@ -106,7 +114,8 @@ def make_calls(
 
 def _run_elsewhere(recording: Recording, executor: Executor, timeout: float | None) -> Ending:
     plan = recording.plan
-    check_sendable(plan.steps, "the executor's workers")
+    if _pickles(executor):
+        check_sendable(plan.steps, "the executor's workers")
     futures = _submit(
         recording,
         executor,
@@ -135,7 +144,10 @@ def _run_elsewhere(recording: Recording, executor: Executor, timeout: float | No
 
 
 def _take(recording: Recording, index: int, future: Future[list[Row]]) -> None:
-    error = future.exception()
+    try:
+        error = future.exception()
+    except CancelledError as cancelled:  # by whoever else has the executor
+        error = cancelled
     if error is not None:
         now = monotonic_ns()
         recording.rows[index].append((index, 0, now, now, None, error))

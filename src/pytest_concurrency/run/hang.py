@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import BrokenPromise
 from pytest_concurrency.run.place import is_ours
-from pytest_concurrency.run.stack import MOST_FRAMES, Place, places, thread_frames
+from pytest_concurrency.run.stack import MOST_FRAMES, Place, all_frames, places, thread_frames
 from pytest_concurrency.run.tally import aligned, count, workers_text
 from pytest_concurrency.run.waits import Wait, find_holder, find_wait, is_held
 from pytest_concurrency.slo.figures import format_duration
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.run.outcome import Outcome
 
 MOST_GROUPS = 6
+_WORKER = re.compile(r"(?:(?P<title>.+) )?worker (?P<index>\d+)")
 
 
 class HangError(BrokenPromise):
@@ -61,14 +63,16 @@ def examine_threads(stuck: Mapping[int, int | None]) -> list[Hanging]:
         f"worker {index}": (stuck[index], frames[index]) for index in stuck
     }
     mine = set(stuck.values())
+    here = threading.get_ident()
+    others["the test itself"] = (here, _all_frames(here))
     for thread in threading.enumerate():
-        if thread.ident not in mine and thread is not threading.current_thread():
+        if thread.ident not in mine and thread.ident != here:
             others.setdefault(f"thread {thread.name!r}", (thread.ident, _all_frames(thread.ident)))
     return [examine(index, frames[index], others) for index in stuck]
 
 
 def _all_frames(ident: int | None) -> list[FrameType]:
-    return [frame for frame in thread_frames(ident) if not is_ours(frame.f_code)]
+    return [frame for frame in all_frames(ident) if not is_ours(frame.f_code)]
 
 
 def examine(
@@ -118,11 +122,21 @@ def hang_text(
     lines = [head, "", *_groups(hanging), *_ended(outcome, len(hanging))]
     lines.append(f"The limit is {source}.")
     if left_running:
-        names = ", ".join(repr(name) for name in left_running[:4])
-        more = f" and {len(left_running) - 4} more" if len(left_running) > 4 else ""  # noqa: PLR2004
-        verb = "goes" if len(left_running) == 1 else "go"
-        lines.append(f"Cannot be stopped and {verb} on in the background: {names}{more}.")
+        lines.append(left_text(left_running))
     return "\n".join(lines)
+
+
+def left_text(names: Sequence[str]) -> str:
+    """Name the threads or tasks that could not be stopped."""
+    verb = "goes" if len(names) == 1 else "go"
+    found = [_WORKER.fullmatch(name) for name in names]
+    titles = {match["title"] for match in found if match}
+    if len(titles) == 1 and all(found):
+        who = workers_text(int(match["index"]) for match in found if match)
+        who += "".join(f" of {title}" for title in titles if title)
+    else:
+        who = ", ".join(map(repr, names))
+    return f"Cannot be stopped and {verb} on in the background: {who}."
 
 
 def _groups(hanging: Sequence[Hanging]) -> list[str]:

@@ -37,6 +37,7 @@ class Outcome(Generic[T]):
     __slots__ = (
         "__weakref__",
         "_calls",
+        "_origins",
         "_overlap",
         "_recording",
         "_seen",
@@ -48,6 +49,11 @@ class Outcome(Generic[T]):
         """Take over what was recorded. Made by ``concurrent_runner``."""
         self._recording = recording
         self._calls = recording.calls()
+        self._origins = {
+            id(call.error): call.error.__traceback__
+            for call in self._calls
+            if call.error is not None
+        }
         self._overlap: Overlap | None = None
         self._seen = False
         self.unfinished: int = recording.plan.calls - len(self._calls)
@@ -98,9 +104,9 @@ class Outcome(Generic[T]):
     def tally(self, key: Callable[[T], Hashable] | None = None) -> Counter[Hashable]:
         """Count how often each value, or each ``key(value)``, was returned.
 
-        Values that cannot be hashed are told apart by their ``repr``.
+        Values that cannot be hashed are counted under the ``repr`` of the first that is equal.
         """
-        return Counter(claims.hashable(key(value) if key else value) for value in self.values)
+        return claims.counted(key(value) if key else value for value in self.values)
 
     def error_tally(self) -> Counter[str]:
         """Count how often each error was raised, by its type and first line."""
@@ -136,12 +142,17 @@ class Outcome(Generic[T]):
     @property
     def failures(self) -> int:
         """How many calls raised."""
-        return sum(call.error is not None for call in self._calls)
+        return len(self.errors)
 
     @property
     def has_unseen_errors(self) -> bool:
-        """Whether calls failed and nobody has asked about it yet."""
-        return not self._seen and self.failures > 0
+        """Whether calls failed, nobody has asked about it yet, and none of them ended the run."""
+        is_told = self._seen or self._recording.fatal is not None
+        return not is_told and len(self.values) < len(self._calls)
+
+    def forget_looks(self) -> None:
+        """Take back that anybody has asked: those who only observe do not speak for the test."""
+        self._seen = False
 
     # claims
 
@@ -163,12 +174,12 @@ class Outcome(Generic[T]):
         note = failure_note(self, failed, shown)
         if note not in getattr(error, "__notes__", ()):
             error.add_note(note)
-        raise without_our_frames(error)
+        raise without_our_frames(error.with_traceback(self._origins[id(error)]))
 
     def raise_unseen(self) -> None:
         """Raise what the first call to fail raised, and say that nobody looked at it."""
         __tracebackhide__ = True
-        for error in self.errors:
+        for error in {id(error): error for error in self.errors}.values():
             error.add_note(UNSEEN)
         self.raise_errors()
 
@@ -190,6 +201,7 @@ class Outcome(Generic[T]):
         """
         __tracebackhide__ = True
         self.raise_errors()
+        claims.check_complete(self)
         claims.check_all_equal(self._calls, key)
         value: T = self._calls[0].value
         return value
@@ -202,6 +214,7 @@ class Outcome(Generic[T]):
         """
         __tracebackhide__ = True
         self.raise_errors()
+        claims.check_complete(self)
         claims.check_no_duplicates(self._calls, key)
         return self.values
 

@@ -34,9 +34,10 @@ class Overlap:
 
 
 def measure_overlap(calls: Sequence[Call]) -> Overlap:
-    """Sweep over the starts and ends of calls."""
+    """Sweep over the starts and ends of calls; one that the clock is too coarse for lasts 1 ns."""
     edges = sorted(
-        [(call.started_ns, 1) for call in calls] + [(call.ended_ns, -1) for call in calls]
+        [(call.started_ns, 1) for call in calls]
+        + [(max(call.ended_ns, call.started_ns + 1), -1) for call in calls]
     )
     running = peak = shared = at_peak = before = 0
     for now, step in edges:

@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from codecs import getincrementaldecoder
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from time import monotonic, monotonic_ns
@@ -60,10 +61,14 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
             )
+        except BaseException:
+            self.connection.close()
+            os.close(self._dump)
+            raise
         finally:
             theirs.close()
             os.close(their_dump)
-        with suppress(BrokenPipeError):
+        with suppress(OSError):  # it has died, which its peers will not have to wait for
             self.connection.send_bytes(pickle.dumps(_job(worker, steps)))
 
     def stack(self) -> Hanging:
@@ -79,13 +84,17 @@ class Child:
                     if not part:
                         break
         found = dumped_places(text.decode(errors="replace"))
-        return Hanging(worker=self.worker.index, places=tuple(found), reason="")
+        reason = "" if found else "was still starting"
+        return Hanging(worker=self.worker.index, places=tuple(found), reason=reason)
 
-    def kill(self) -> None:
-        """End the process now and give back all that it held."""
+    def kill(self) -> int:
+        """End the process now, unless it has ended; return its exit code."""
         with suppress(ProcessLookupError):
             self.process.kill()
-        self.process.wait()
+        return self.process.wait()
+
+    def close(self) -> None:
+        """Give back all that it held."""
         self.connection.close()
         os.close(self._dump)
         for stream in (self.process.stdout, self.process.stderr):
@@ -117,6 +126,20 @@ def _sendable_filters() -> bytes:
             pickle.dumps(one)
             kept.append(one)
     return pickle.dumps(kept)
+
+
+@final
+class Echo:
+    """Writes what a worker printed to the same stream here."""
+
+    def __init__(self, stream: str) -> None:
+        """Name the stream, as ``sys`` does; pytest may put another in its place at any time."""
+        self._stream = stream
+        self._decode = getincrementaldecoder("utf-8")("replace").decode
+
+    def write(self, part: bytes) -> None:
+        """Write a part, which may end in the middle of a character."""
+        getattr(sys, self._stream).write(self._decode(part))
 
 
 @final
@@ -152,12 +175,20 @@ class ProcessCrew:
 
     def _start(self) -> None:
         for worker in self.recording.workers:
-            child = Child(worker, self.recording.plan.steps[worker.index])
+            try:
+                child = Child(worker, self.recording.plan.steps[worker.index])
+            except OSError as error:
+                msg = (
+                    f"concurrent_runner(workers={self.recording.plan.workers}): the system does "
+                    f"not start the process of {worker.name} ({error}). "
+                    f"Use workers={max(1, worker.index // 2)}, or rounds=."
+                )
+                raise UsageError(msg) from None
             self.children.append(child)
             self._selector.register(child.connection, selectors.EVENT_READ, child)
             for stream, sink in (
-                (child.process.stdout, "stdout"),
-                (child.process.stderr, "stderr"),
+                (child.process.stdout, Echo("stdout")),
+                (child.process.stderr, Echo("stderr")),
             ):
                 if stream is not None:
                     self._selector.register(stream, selectors.EVENT_READ, sink)
@@ -167,7 +198,7 @@ class ProcessCrew:
         if stage > 0:
             start_ns = monotonic_ns() + HEAD_START_NS + 50_000 * len(self.children)
             for child in self.children:
-                with suppress(BrokenPipeError):
+                with suppress(OSError):  # it has died, which it will be asked about next
                     child.connection.send(start_ns)
         waiting = {child.worker.index for child in self.children}
         while waiting:
@@ -188,7 +219,7 @@ class ProcessCrew:
         if not part:
             self._selector.unregister(key.fileobj)
             return
-        getattr(sys, key.data).write(part.decode(errors="replace"))
+        key.data.write(part)
 
     def _hear(self, child: Child) -> None:
         try:
@@ -209,13 +240,10 @@ class ProcessCrew:
             self.recording.fatal = self.recording.fatal or next(iter(fatal), None)
 
     def _obituary(self, child: Child) -> WorkerDied:
-        code = child.process.wait()
-        for key in list(self._selector.get_map().values()):
-            if not isinstance(key.data, Child) and key.fileobj in (
-                child.process.stdout,
-                child.process.stderr,
-            ):
-                self._pass_on(key)
+        try:
+            code = child.process.wait(GRACE)
+        except subprocess.TimeoutExpired:  # it lives, but has closed what we hear it by
+            code = child.kill()
         peers = [one.worker.index for one in self.children if one.process.poll() is None]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         after = count(len(self.recording.rows[child.worker.index]), "finished call")
@@ -237,19 +265,22 @@ class ProcessCrew:
             if self.recording.has_ended[child.worker.index]:
                 with suppress(subprocess.TimeoutExpired):
                     child.process.wait(GRACE)
-        for key in self._open_streams():
-            self._pass_on(key)
-        self._selector.close()
         for child in self.children:
             child.kill()
+        self._drain()
+        self._selector.close()
+        for child in self.children:
+            child.close()
 
-    def _open_streams(self) -> Iterator[selectors.SelectorKey]:
-        """Yield every stream that still has something to pass on."""
-        with suppress(KeyError, OSError):
-            while keys := [
-                key for key, _ in self._selector.select(0) if not isinstance(key.data, Child)
-            ]:
-                yield from keys
+    def _drain(self) -> None:
+        """Pass on what is left, but wait for no grandchild that keeps a stream open."""
+        limit = monotonic() + GRACE
+        while monotonic() < limit:
+            ready = [key for key, _ in self._selector.select(0) if isinstance(key.data, Echo)]
+            if not ready:
+                return
+            for key in ready:
+                self._pass_on(key)
 
 
 def _replay_logs(records: Sequence[dict[str, Any]]) -> None:
@@ -260,6 +291,6 @@ def _replay_logs(records: Sequence[dict[str, Any]]) -> None:
             logger.handle(logging.makeLogRecord(fields))
 
 
-def _replay_warnings(seen: Sequence[tuple[str, type[Warning], str, int]]) -> None:
-    for text, category, path, line in seen:
-        warnings.warn_explicit(text, category, path, line)
+def _replay_warnings(seen: Sequence[tuple[Warning, str, int]]) -> None:
+    for warning, path, line in seen:
+        warnings.warn_explicit(warning, type(warning), path, line)

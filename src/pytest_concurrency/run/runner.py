@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, final, overload
 
 from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
 from pytest_concurrency.run.executors import run_executor
-from pytest_concurrency.run.hang import HangError, hang_text
+from pytest_concurrency.run.hang import HangError, hang_text, left_text
 from pytest_concurrency.run.outcome import Outcome
 from pytest_concurrency.run.place import caller_place, without_our_frames
 from pytest_concurrency.run.plan import Plan, make_plan
@@ -86,8 +86,11 @@ def concurrent_runner(
         The :class:`Outcome`; for coroutine functions where a loop runs, an awaitable of it.
     """
     __tracebackhide__ = True
-    plan = make_plan((call, *calls), workers=workers, rounds=rounds, items=items)
-    run = Run(plan, on=on, timeout=timeout, seed=seed)
+    try:
+        plan = make_plan((call, *calls), workers=workers, rounds=rounds, items=items)
+        run = Run(plan, on=on, timeout=timeout, seed=seed)
+    except UsageError as error:
+        raise error.with_traceback(None) from None
     library = pick_library() if plan.is_async else None
     return run.here() if library is None else run.awaited(library)
 
@@ -245,8 +248,14 @@ class Run:
             weakref.finalize(outcome, shutil.rmtree, self._litter, ignore_errors=True)
         if self._settings.observe is not None:
             self._settings.observe(outcome)
+            outcome.forget_looks()
         if self.recording.fatal is not None:
-            raise without_our_frames(self.recording.fatal)
+            if self._litter is not None:  # nobody gets the outcome
+                shutil.rmtree(self._litter, ignore_errors=True)
+            fatal = without_our_frames(self.recording.fatal)
+            if ending.left_running:
+                fatal.add_note(f"\n{left_text(ending.left_running)}")
+            raise fatal
         if ending.hanging:
             text = hang_text(
                 outcome,

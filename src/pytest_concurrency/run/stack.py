@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from types import FrameType
 from typing import Any, final
 
@@ -37,13 +38,14 @@ class Place:
 
 def thread_frames(ident: int | None) -> list[FrameType]:
     """Return the frames of a running thread, innermost first, down to this package's own."""
+    return list(takewhile(lambda frame: not is_ours(frame.f_code), all_frames(ident)))
+
+
+def all_frames(ident: int | None) -> list[FrameType]:
+    """Return all frames of a running thread, innermost first."""
     frame = sys._current_frames().get(ident or -1)  # noqa: SLF001 - the documented way
-    return _down_to_ours(frame)
-
-
-def _down_to_ours(frame: FrameType | None) -> list[FrameType]:
     frames = []
-    while frame is not None and not is_ours(frame.f_code):
+    while frame is not None:
         frames.append(frame)
         frame = frame.f_back
     return frames

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_concurrency.run.call import Call
-from pytest_concurrency.run.tally import count, one_line, tally_rows, workers_text
+from pytest_concurrency.run.tally import count, one_line, repr_of, tally_rows, workers_text
 from pytest_concurrency.slo.figures import format_duration
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _returned(outcome: Outcome[Any]) -> list[str]:
     told = overlap_text(outcome)
     if not good:
         return [told]
-    values = {one_line(call.value, 40) for call in good}
+    values = {one_line(repr_of(call.value), 40) for call in good}
     if len(values) > MOST_SHOWN:
         return [f"{count(len(good), 'call')} returned {len(values)} different values. {told}"]
     if values == {"None"}:
@@ -58,10 +58,10 @@ def overlap_text(outcome: Outcome[Any]) -> str:
     if number == 1:
         return "One worker ran alone."
     if not overlap:
-        return f"The calls of the {number} workers never overlapped."
+        return f"The calls of the {number:,} workers never overlapped."
     if overlap.peak >= number:
-        return f"All {number} overlapped for {format_duration(overlap.peak_seconds * 1e9)}."
-    return f"At most {overlap.peak} of {number} ran at once."
+        return f"All {number:,} overlapped for {format_duration(overlap.peak_seconds * 1e9)}."
+    return f"At most {overlap.peak:,} of {number:,} ran at once."
 
 
 def summary(outcome: Outcome[Any]) -> str:
@@ -72,6 +72,6 @@ def summary(outcome: Outcome[Any]) -> str:
     parts.append(f"{raised:,} raised" if raised else "none raised")
     if outcome.unfinished:
         parts.append(f"{outcome.unfinished:,} did not end")
-    return (
-        f"{', '.join(parts)}, {format_duration(outcome.wall_time * 1e9)}; {overlap_text(outcome)}"
-    )
+    told = overlap_text(outcome).removesuffix(".")
+    took = format_duration(outcome.wall_time * 1e9)
+    return f"{', '.join(parts)}, {took}; {told[0].lower()}{told[1:]}"

@@ -12,12 +12,16 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 MOST_ROWS = 12
 
 
-def one_line(value: object, width: int = 60) -> str:
-    """Show a value on one line, cut in the middle if it is long."""
+def repr_of(value: object) -> str:
+    """Return the ``repr`` of a value, or say that it has none."""
     try:
-        text = value if isinstance(value, str) else repr(value)
+        return repr(value)
     except Exception as error:  # noqa: BLE001 - a repr of the user's may do anything
-        text = f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+        return f"<{type(value).__name__} whose repr raised {type(error).__name__}>"
+
+
+def one_line(text: str, width: int = 60) -> str:
+    """Show text on one line, cut in the middle if it is long."""
     text = " ".join(text.split())
     if len(text) <= width:
         return text
@@ -92,6 +96,8 @@ def aligned(rows: Sequence[Sequence[str]], *, counts: bool = True) -> list[str]:
         rows: The cells.
         counts: Whether the first column is a count, set to the right and close to the second.
     """
+    if not rows:
+        return []
     kept = [column for column in zip(*rows, strict=True) if any(column)]
     padded = []
     for number, column in enumerate(kept):

@@ -60,6 +60,12 @@ class TaskCrew:
         self.recording: Recording = recording
         self.gate: TaskGate = TaskGate(recording.plan.workers, make_event)
         self.running: list[Coroutine[Any, Any, Any] | None] = [None] * recording.plan.workers
+        self._is_ending = False
+
+    def end(self) -> None:
+        """Let nobody start another call; whoever is cancelled from now on has to go."""
+        self._is_ending = True
+        self.gate.abort()
 
     async def work(self, index: int) -> None:
         """Make all calls of one worker, in all rounds, and record them."""
@@ -82,7 +88,7 @@ class TaskCrew:
                 self.running[index] = coroutine = step.bind(worker)()
                 value = await coroutine
             except BaseException as raised:  # nothing a worker raises is lost
-                if _is_cancelled_from_outside(raised):
+                if self._has_to_go(raised):
                     raise
                 error = raised
             self.recording.rows[index].append((index, round_, begun, monotonic_ns(), value, error))
@@ -91,19 +97,21 @@ class TaskCrew:
                 self.gate.abort()
                 raise GateAborted
 
+    def _has_to_go(self, error: BaseException) -> bool:
+        """Tell the end of the run from a call that cancels itself, which is an error of its own."""
+        if isinstance(error, asyncio.CancelledError) and not self._is_ending:
+            task = asyncio.current_task()
+            while task is not None and task.cancelling():
+                task.uncancel()
+            return False
+        return type(error).__name__ in ("Cancelled", "CancelledError")
+
     def examine(self) -> tuple[Hanging, ...]:
         """Look at the tasks that have not ended."""
         stuck = self.recording.stuck()
         frames = {index: task_frames(self.running[index]) for index in stuck}
         others = {f"worker {index}": (None, frames[index]) for index in stuck}
         return tuple(examine(index, frames[index], others) for index in stuck)
-
-
-def _is_cancelled_from_outside(error: BaseException) -> bool:
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is not None and task.cancelling() > 0
-    return type(error).__name__ == "Cancelled" and type(error).__module__.startswith("trio")
 
 
 async def run_asyncio(recording: Recording, timeout: float | None) -> Ending:  # noqa: ASYNC109
@@ -117,7 +125,7 @@ async def run_asyncio(recording: Recording, timeout: float | None) -> Ending:  #
         pending = await _wait_for_end(recording, tasks, timeout)
         hanging = crew.examine() if pending and recording.fatal is None else ()
     finally:
-        crew.gate.abort()
+        crew.end()
         for task in tasks:
             task.cancel()
         _, left = await asyncio.wait(tasks, timeout=GRACE)

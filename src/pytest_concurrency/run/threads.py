@@ -7,15 +7,17 @@ import ctypes
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic, monotonic_ns
-from typing import final
+from types import CoroutineType
+from typing import Any, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.run.gate import Gate, GateAborted
 from pytest_concurrency.run.hang import examine_threads
 from pytest_concurrency.run.plan import describe
 from pytest_concurrency.run.recording import Countdown, Ending, Recording, is_fatal
+from pytest_concurrency.run.tally import count
 
 SWITCH_INTERVAL = 5e-5
 """How long a worker may keep the interpreter while others want it, in seconds.
@@ -63,6 +65,8 @@ def record_worker(recording: Recording, gate: Gate, index: int) -> None:
     calls = [step.bind(worker) for step in recording.plan.steps[index]]
     note = recording.rows[index].append
     clock = monotonic_ns
+    value: Any
+    error: BaseException | None
     for round_ in range(recording.plan.rounds):
         worker.round = round_
         gate.wait(index)
@@ -76,7 +80,7 @@ def record_worker(recording: Recording, gate: Gate, index: int) -> None:
             except BaseException as raised:  # noqa: BLE001 - nothing a worker raises is lost
                 error = raised
             ended = clock()
-            if value.__class__.__name__ == "coroutine":
+            if type(value) is CoroutineType:
                 value, error = None, refuse_coroutine(value)
             note((index, round_, begun, ended, value, error))
             if error is not None and is_fatal(error):
@@ -85,9 +89,9 @@ def record_worker(recording: Recording, gate: Gate, index: int) -> None:
                 return
 
 
-def refuse_coroutine(value: object) -> UsageError:
+def refuse_coroutine(value: CoroutineType[Any, Any, Any]) -> UsageError:
     """Close a coroutine that a plain function returned, and say what to pass instead."""
-    value.close()  # type: ignore[attr-defined]
+    value.close()
     name = describe(value)
     return UsageError(
         f"concurrent_runner(): the call returned the coroutine {name}, which nobody awaits. "
@@ -104,6 +108,7 @@ class ThreadCrew:
         self.recording: Recording = recording
         self._gate = Gate(recording.plan.workers)
         self._countdown = Countdown(recording.plan.workers)
+        self._stopping = threading.RLock()
         self.threads: list[threading.Thread] = [
             threading.Thread(
                 target=contextvars.copy_context().run,
@@ -120,10 +125,21 @@ class ThreadCrew:
         except (GateAborted, WorkerStopped):
             pass
         finally:
+            self._leave(index)
+
+    def _leave(self, index: int) -> None:
+        """End one worker; a stop that comes too late for its calls must not strike outside."""
+        try:
+            with self._stopping:
+                self.recording.has_ended[index] = True
+            _interrupt(threading.get_ident(), None)
+        except WorkerStopped:  # at any point above, perhaps with the lock just taken
             self.recording.has_ended[index] = True
-            self._countdown.step()
-            if self.recording.fatal is not None:
-                self._countdown.cut()
+            with suppress(RuntimeError):
+                self._stopping.release()
+        self._countdown.step()
+        if self.recording.fatal is not None:
+            self._countdown.cut()
 
     def run(self, timeout: float | None) -> Ending:
         """Run all workers to their end, or to the deadline."""
@@ -151,25 +167,27 @@ class ThreadCrew:
                 for started in self.threads[:number]:
                     started.join(GRACE)
                 msg = (
-                    f"concurrent_runner(workers={len(self.threads)}): the system gives only "
-                    f"{number} threads ({error}). Use workers={max(1, number // 2)}, or rounds=."
+                    f"concurrent_runner(workers={len(self.threads)}): the system starts only "
+                    f"{count(number, 'thread')} ({error}). "
+                    f"Use workers={max(1, number // 2)}, or rounds=."
                 )
                 raise UsageError(msg) from None
 
     def stop(self) -> list[str]:
         """End whoever still runs; return the names of the threads that did not obey."""
         self._gate.abort()
+        with self._stopping:
+            for index in self.recording.stuck():
+                _interrupt(self.threads[index].ident, WorkerStopped)
         alive = [thread for thread in self.threads if thread.is_alive()]
-        for thread in alive:
-            _raise_in(thread)
         limit = monotonic() + GRACE
         for thread in alive:
             thread.join(max(0.0, limit - monotonic()))
         return [thread.name for thread in alive if thread.is_alive()]
 
 
-def _raise_in(thread: threading.Thread) -> None:
-    if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident), ctypes.py_object(WorkerStopped)
-        )
+def _interrupt(ident: int | None, error: type[BaseException] | None) -> None:
+    """Have a thread raise an error at its next instruction, or take back that it should."""
+    if ident is not None:
+        raised = None if error is None else ctypes.py_object(error)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), raised)
