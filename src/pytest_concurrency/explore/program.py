@@ -78,13 +78,16 @@ class Trace:
     """``(i, worker, able)``: before step ``i`` this worker became able, or unable, to run. Its first entry is its start."""
     pending: dict[int, tuple[Hashable, tuple[Touch, ...]]] = field(default_factory=dict)
     """For each worker that did not end: the label and touches of the step it stood before."""
-    held: list[frozenset[Hashable]] | None = None
-    """Locks that the worker of each step held before it: names that mean the same lock in every play."""
+    locks: dict[int, tuple[str, Hashable]] = field(default_factory=dict)
+    """Steps that are operations of a lock: ``acquire`` (waits until it is free), ``try`` (looks or fails),
+    ``took`` (a ``try`` that got it) or ``release``, and the lock."""
     ending: Ending = field(default_factory=Ending)
     events: list[Event] = field(default_factory=list)
     """Filled only when the play was asked to explain."""
     names: dict[int, str] = field(default_factory=dict)
     """What to call each worker in texts; ``worker 0`` where absent (see `worker_name`)."""
+    coarse: bool = False
+    """Some resources are ``("?", name)``, any object's, or ``(object, "*")``, anything of it."""
     spun: bool = False
     """A worker was made to yield because it ran on and on: nothing is complete any more."""
 
