@@ -1,0 +1,48 @@
+"""The explorer judges the corpus: every buggy program is caught, no correct one is accused."""
+
+import pytest
+
+from pytest_concurrency.explore.interleave import interleave
+
+from .corpus import programs
+
+SEEDS = range(10)
+
+
+def named(which):
+    return [pytest.param(program, id=program.name) for program in programs(which)]
+
+
+@pytest.mark.parametrize("program", named("buggy"))
+def test_buggy_program_is_caught_on_every_seed(program):
+    """A buggy program fails within the default budget, in the way it is known to, on any seed."""
+    for seed in SEEDS:
+        with pytest.raises(program.fails) as caught:
+            interleave(seed=seed)(program.body)
+
+        assert type(caught.value) is program.fails
+        assert program.says in str(caught.value)
+
+
+@pytest.mark.parametrize("program", named("correct"))
+def test_correct_program_is_never_accused(program):
+    """A correct program passes, and is explored completely where that is within reach."""
+    explored = interleave(schedules=program.budget or 5_000)(program.body)
+
+    assert explored.exhausted or explored.complete == 2 or not program.complete
+
+
+@pytest.mark.parametrize("program", named("mutants"))
+def test_mutant_is_caught(program):
+    """A correct program is caught when the thing that keeps it right is taken away."""
+    with pytest.raises(program.fails) as caught:
+        interleave(program.mutant)
+
+    assert type(caught.value) is program.fails
+
+
+def test_corpus_is_large_enough():
+    """At least forty buggy and forty correct programs are judged, as the promise says."""
+    assert len(programs("buggy")) >= 40
+    assert len(programs("correct")) >= 40
+    assert len(programs("mutants")) >= 40
