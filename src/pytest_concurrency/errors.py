@@ -38,9 +38,14 @@ class MissingExtra(ImportError):
             extra: The extra of this distribution that provides it.
         """
         super().__init__(
-            f"{what} needs the extra {extra!r}. "
-            f"Run: pip install 'pytest-concurrency-slo[{extra}]'"
+            f"{what} needs the extra {extra!r}. Run: pip install 'pytest-concurrency-slo[{extra}]'"
         )
+
+
+class ConcurrencyWarning(UserWarning):
+    """Something about a run that a reader should know, and that fails no test."""
+
+    __module__ = "pytest_concurrency"
 
 
 class InternalError(RuntimeError):

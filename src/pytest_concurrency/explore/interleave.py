@@ -11,7 +11,7 @@ from pytest_concurrency.explore.code import CodeProgram
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
-from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.settings import Settings, current_settings
 
 Run: TypeAlias = Callable[..., list[Any]]
 Body: TypeAlias = Callable[[Run], object]
@@ -61,7 +61,7 @@ def interleave(
         BaseException: What the failing schedule raised, with its timeline, effort and token as a note.
     """
     __tracebackhide__ = True
-    chosen = _settings(settings or Settings(), options)
+    chosen = _settings(settings or current_settings(), options)
     if body is None:
         return lambda given: explore_body(given, chosen)
     return explore_body(body, chosen)
@@ -94,6 +94,8 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
         if program.most_workers < 3 and not _several(found):
             msg = "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."
             raise NothingExplored(msg)
+    if settings.observe is not None:
+        settings.observe(found)
     return found
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import final
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.exploration import Exploration
+from pytest_concurrency.surroundings import SURROUNDINGS
 
 
 @final
@@ -25,6 +27,7 @@ class Settings:
         command: How to replay, with ``{token}`` where the token goes.
         hang: Seconds without progress after which a schedule counts as hung.
         record: Called with the token of a schedule that fails, before it is raised.
+        observe: Called with what was explored, when nothing failed.
     """
 
     preemptions: int = 2
@@ -37,6 +40,7 @@ class Settings:
     command: str = "interleave(replay={token!r})"
     hang: float = 10.0
     record: Callable[[str], object] | None = None
+    observe: Callable[[Exploration], object] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
@@ -59,3 +63,8 @@ def _positive(name: str, value: float) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
         msg = f"interleave: {name}={value!r} is not a number of seconds above 0. Write {name}=10."
         raise UsageError(msg)
+
+
+def current_settings() -> Settings:
+    """Return the settings in force here, or the defaults."""
+    return SURROUNDINGS.settings_for("explore") or Settings()

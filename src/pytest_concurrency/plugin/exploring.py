@@ -1,0 +1,136 @@
+"""Exploring under pytest: fixtures and the marker over ``explore``, tokens kept in the cache."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_concurrency.plugin.journal import note_record
+from pytest_concurrency.plugin.settings import read, session_seed
+
+if TYPE_CHECKING:
+    from pytest_concurrency.explore.exploration import Exploration
+    from pytest_concurrency.explore.settings import Settings
+
+CACHE = "concurrency/tokens"
+ARGUMENTS = ("preemptions", "schedules", "seconds", "packages", "seed", "replay")
+
+
+def explore_settings(item: pytest.Item) -> Settings:
+    """Return how far a test explores, and what it tries first."""
+    from pytest_concurrency.explore.settings import Settings
+
+    config = item.config
+    values: dict[str, Any] = {
+        name: read(config, f"concurrency_{name}")
+        for name in ("preemptions", "schedules", "seconds", "packages")
+    }
+    cache = cache_of(config)
+    tokens = cache.get(CACHE, {}) if cache is not None else {}
+    return Settings(
+        **values,
+        seed=session_seed(config),
+        replay=read(config, "concurrency_replay") or None,  # type: ignore[arg-type]
+        saved=tokens.get(item.nodeid),
+        command=f"pytest {item.nodeid!r} --concurrency-replay={{token!r}}",
+        record=lambda token: note_token(item, token),
+        observe=lambda exploration: note_exploration(item, exploration),
+    )
+
+
+def cache_of(config: pytest.Config) -> pytest.Cache | None:
+    """Return pytest's cache, which a session may do without."""
+    return getattr(config, "cache", None)
+
+
+def note_token(item: pytest.Item, token: str | None) -> None:
+    """Note which schedule of a test failed, or that none did."""
+    note_record(item, {"kind": "token", "nodeid": item.nodeid, "token": token})
+
+
+def note_exploration(item: pytest.Item, exploration: Exploration) -> None:
+    """Note how far a test explored."""
+    record = {
+        "kind": "exploration",
+        "nodeid": item.nodeid,
+        "schedules": exploration.schedules,
+        "seconds": exploration.seconds,
+        "how_far": str(exploration),
+        "complete": exploration.complete,
+        "exhausted": exploration.exhausted,
+        "budget": exploration.budget,
+        "notes": list(exploration.notes),
+    }
+    note_record(item, record)
+
+
+def save_tokens(config: pytest.Config, records: tuple[dict[str, Any], ...]) -> None:
+    """Keep the tokens of schedules that failed, to be tried first next time; forget the others."""
+    cache = cache_of(config)
+    if cache is None:
+        return
+    before: dict[str, str] = cache.get(CACHE, {})
+    after = dict(before)
+    for record in records:
+        if record["kind"] == "exploration":
+            after.pop(record["nodeid"], None)
+        elif record["kind"] == "token":
+            after[record["nodeid"]] = record["token"]
+    if after != before:
+        cache.set(CACHE, after)
+
+
+def marker_arguments(item: pytest.Item) -> dict[str, Any] | None:
+    """Return the arguments of a test's marker ``interleave``, or ``None`` if it has none."""
+    mark = item.get_closest_marker("interleave")
+    return dict(mark.kwargs) if mark is not None else None
+
+
+def explore_body(item: pytest.Function) -> bool:
+    """Run the whole test once per schedule if it is marked; say whether it was."""
+    __tracebackhide__ = True
+    arguments = marker_arguments(item)
+    if arguments is None:
+        return False
+    from pytest_concurrency.explore.interleave import interleave
+    from pytest_concurrency.plugin.fresh import refusal
+
+    reason = refusal(item)
+    if reason is not None:
+        pytest.fail(f"{item.nodeid}: @pytest.mark.interleave: {reason}", pytrace=False)
+    interleave(settings=explore_settings(item), **arguments)(_body(item))
+    return True
+
+
+def _body(item: pytest.Function) -> Callable[[Any], object]:
+    """Return what runs the test once, with fresh fixtures, by the workers it is marked for."""
+    from pytest_concurrency.plugin.fresh import fresh_values
+
+    many = item.get_closest_marker("concurrent")
+    workers = many.kwargs.get("workers") if many is not None and many.kwargs else None
+    function = item.obj
+
+    if inspect.iscoroutinefunction(function):
+
+        async def awaited(run: Any) -> None:
+            __tracebackhide__ = True
+            with fresh_values(item) as values:
+                if workers is None:
+                    await function(**values)
+                else:
+                    await run(*[lambda: function(**values)] * workers)
+
+        return awaited
+
+    def body(run: Any) -> None:
+        __tracebackhide__ = True
+        with fresh_values(item) as values:
+            if workers is None:
+                function(**values)
+            else:
+                run(*[lambda: function(**values)] * workers)
+
+    return body

@@ -1,0 +1,82 @@
+"""The fixtures: thin adapters over the importable names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_concurrency.run.worker import Worker
+    from pytest_concurrency.slo.timing import Timing
+
+
+@pytest.fixture
+def concurrent_runner(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
+    """Run calls from many workers, released together, and keep every outcome.
+
+    ``outcome = concurrent_runner(call, workers=100)``
+
+    The importable twin, for use without this fixture: ``pytest_concurrency.concurrent_runner``.
+    """
+    from pytest_concurrency.plugin.conflict import check_rival
+    from pytest_concurrency.plugin.journal import factory_key
+
+    check_rival()
+    request.node.stash[factory_key] = tmp_path_factory
+    from pytest_concurrency.run.runner import concurrent_runner as run
+
+    return run
+
+
+@pytest.fixture
+def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Worker:
+    """The worker that runs the body of a test marked concurrent(workers=...).
+
+    In any other test, the only one, with index 0.
+    """
+    from pytest_concurrency.plugin.journal import factory_key
+    from pytest_concurrency.plugin.settings import run_settings
+    from pytest_concurrency.run.worker import Worker
+
+    request.node.stash[factory_key] = tmp_path_factory
+    settings = run_settings(request.node)
+    return Worker(index=0, seed=settings.seed or 0, title=settings.title, room=settings.room)
+
+
+@pytest.fixture
+def interleave() -> Callable[..., Any]:
+    """Run a body once per schedule, in every order of its workers that matters.
+
+    ``@interleave`` above ``def body(run): ...`` explores at once; so does ``interleave(body)``.
+    """
+    from pytest_concurrency.explore.interleave import interleave as explore
+    from pytest_concurrency.plugin.conflict import check_rival
+
+    check_rival()
+    return explore
+
+
+@pytest.fixture
+def measure_time() -> Callable[[str], Timing]:
+    """Time a block of code: its result holds the ``duration``.
+
+    ``with measure_time("import") as timing: ...``
+    """
+    from pytest_concurrency.slo.timing import measure_time as measure
+
+    return measure
+
+
+@pytest.fixture
+def assert_performance() -> Callable[..., None]:
+    """Claim that a duration is within a limit, under a name.
+
+    ``assert_performance(timing.duration, "50ms", "import")``
+    """
+    from pytest_concurrency.slo.timing import assert_performance as check
+
+    return check

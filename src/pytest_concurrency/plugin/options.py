@@ -1,0 +1,125 @@
+"""Every option and its ini key, in one table: parsing, help and documentation come from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@final
+class Option:
+    """One setting, given on the command line or in the configuration file."""
+
+    __slots__ = ("choices", "default", "flag", "help", "ini", "kind", "metavar")
+
+    def __init__(
+        self,
+        flag: str,
+        *,
+        kind: str,
+        default: str,
+        metavar: str,
+        help: str,  # noqa: A002 - what argparse calls it
+        choices: tuple[str, ...] = (),
+    ) -> None:
+        """Describe a setting.
+
+        Args:
+            flag: As typed on the command line; the ini key is derived from it.
+            kind: What its values are: ``count``, ``duration``, ``integer``, ``choice``, ``text``.
+            default: What holds where nobody says, as it would be typed.
+            metavar: What its value is called in the help.
+            help: One sentence.
+            choices: The words it takes, for a ``choice``.
+        """
+        self.flag: str = flag
+        self.ini: str = flag.removeprefix("--").replace("-", "_")
+        self.kind: str = kind
+        self.default: str = default
+        self.metavar: str = metavar
+        self.help: str = help
+        self.choices: tuple[str, ...] = choices
+
+
+OPTIONS = (
+    Option(
+        "--concurrency-workers",
+        kind="count",
+        default="8",
+        metavar="N|auto",
+        help="How many workers run where a call or a marker does not say; auto: one for each "
+        "processor this process may use.",
+    ),
+    Option(
+        "--concurrency-timeout",
+        kind="duration",
+        default="30s",
+        metavar="TIME",
+        help="How long a concurrent run may take before it ends with the stack of every worker "
+        "that has not, such as 500ms or 2min.",
+    ),
+    Option(
+        "--concurrency-seed",
+        kind="integer",
+        default="",
+        metavar="N",
+        help="Seed of the workers' random generators; a new one for each session if not given, "
+        "or that of pytest-randomly.",
+    ),
+    Option(
+        "--concurrency-unseen",
+        kind="choice",
+        default="fail",
+        metavar="fail|warn|ignore",
+        choices=("fail", "warn", "ignore"),
+        help="What to do with a test that passes though calls failed and it never looked at them.",
+    ),
+    Option(
+        "--concurrency-replay",
+        kind="text",
+        default="",
+        metavar="TOKEN",
+        help="Run just this schedule in every test that explores; the token stands in the failure.",
+    ),
+    Option(
+        "--concurrency-preemptions",
+        kind="integer",
+        default="2",
+        metavar="N",
+        help="Explore every order with at most this many preemptions before sampling others.",
+    ),
+    Option(
+        "--concurrency-schedules",
+        kind="count",
+        default="5000",
+        metavar="N",
+        help="Stop an exploration after this many schedules.",
+    ),
+    Option(
+        "--concurrency-seconds",
+        kind="duration",
+        default="10s",
+        metavar="TIME",
+        help="Stop an exploration after this time.",
+    ),
+    Option(
+        "--concurrency-packages",
+        kind="words",
+        default="",
+        metavar="NAME,NAME",
+        help="Installed packages to explore besides the project's own files.",
+    ),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Register every option and ini key."""
+    group = parser.getgroup("concurrency", "concurrency and service-level objectives")
+    for option in OPTIONS:
+        text = option.help.replace("%", "%%")
+        group.addoption(
+            option.flag, dest=option.ini, default=None, metavar=option.metavar, help=text
+        )
+        parser.addini(option.ini, option.help, default=None)

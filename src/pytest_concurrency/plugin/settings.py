@@ -1,0 +1,181 @@
+"""The session's settings: command line before configuration file before default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pytest_concurrency.plugin.options import OPTIONS, Option
+
+if TYPE_CHECKING:
+    from pytest_concurrency.run.settings import Settings
+
+
+class Given(NamedTuple):
+    """A setting as it was given."""
+
+    text: str
+    source: str
+    """Who gave it, as it would be typed: ``--concurrency-timeout=3s``."""
+
+
+def given(config: pytest.Config, option: Option) -> Given:
+    """Return what holds for an option, and who said so."""
+    typed = config.getoption(option.ini)
+    if typed is not None:
+        return Given(str(typed), f"{option.flag}={typed}")
+    written = config.getini(option.ini)
+    if written not in (None, "", []):
+        name = config.inipath.name if config.inipath else "the configuration file"
+        return Given(str(written), f"{option.ini} = {str(written)!r} in {name}")
+    return Given(option.default, "the default")
+
+
+def check_settings(config: pytest.Config) -> None:
+    """Read every setting that somebody gave, so that a slip ends the run before it starts."""
+    for option in OPTIONS:
+        found = given(config, option)
+        if found.source != "the default":
+            read(config, option.ini)
+
+
+def read(config: pytest.Config, ini: str) -> object:
+    """Return the value of a setting, in the type of its kind.
+
+    Raises:
+        pytest.UsageError: It cannot be read.
+    """
+    option = next(option for option in OPTIONS if option.ini == ini)
+    found = given(config, option)
+    value = _READERS[option.kind](option, found)
+    if value is _WRONG:
+        msg = f"{found.source}: {_EXPECTED[option.kind].format(option=option)}"
+        raise pytest.UsageError(msg)
+    return value
+
+
+_WRONG = object()
+
+
+def _read_count(_: Option, found: Given) -> object:
+    if found.text == "auto":
+        from pytest_concurrency.run.capacity import processors
+
+        return processors()
+    return int(found.text) if found.text.isdecimal() and int(found.text) >= 1 else _WRONG
+
+
+def _read_integer(_: Option, found: Given) -> object:
+    if not found.text:
+        return None
+    return int(found.text) if found.text.removeprefix("-").isdecimal() else _WRONG
+
+
+def _read_duration(_: Option, found: Given) -> object:
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.slo.quantities import seconds
+
+    try:
+        value = seconds(found.text, where=found.source)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    return value if value > 0 else _WRONG
+
+
+def _read_choice(option: Option, found: Given) -> object:
+    if found.text in option.choices:
+        return found.text
+    from pytest_concurrency.errors import nearest
+
+    meant = nearest(found.text, option.choices)
+    if meant is None:
+        return _WRONG
+    msg = f"{found.source}: there is no {found.text!r}. Write {option.flag}={meant}."
+    raise pytest.UsageError(msg)
+
+
+def _read_words(_: Option, found: Given) -> object:
+    return tuple(word for word in found.text.replace(",", " ").split() if word)
+
+
+def _read_text(_: Option, found: Given) -> object:
+    return found.text
+
+
+_READERS = {
+    "count": _read_count,
+    "integer": _read_integer,
+    "duration": _read_duration,
+    "choice": _read_choice,
+    "text": _read_text,
+    "words": _read_words,
+}
+_EXPECTED = {
+    "count": "use an integer >= 1, or auto. Write {option.flag}=8.",
+    "integer": "use an integer. Write {option.flag}=1.",
+    "duration": "use a time longer than zero. Write {option.flag}=30s.",
+    "choice": "use one of {option.metavar}.",
+    "text": "",
+    "words": "",
+}
+
+
+session_seed_key: pytest.StashKey[int] = pytest.StashKey[int]()
+"""The seed of the session: the same in every xdist worker."""
+
+
+def session_seed(config: pytest.Config) -> int:
+    """Return the seed given, else that of pytest-randomly, else one drawn for this session."""
+    if session_seed_key not in config.stash:
+        config.stash[session_seed_key] = _find_seed(config)
+    return config.stash[session_seed_key]
+
+
+def _find_seed(config: pytest.Config) -> int:
+    seed = read(config, "concurrency_seed")
+    if seed is None:
+        seed = getattr(config, "workerinput", {}).get("concurrency_seed")
+    if seed is None:
+        seed = config.getoption("randomly_seed", None)
+    if not isinstance(seed, int):
+        from random import SystemRandom
+
+        seed = SystemRandom().getrandbits(32)
+    return seed
+
+
+def settings_for(item: pytest.Item, room: str) -> object:
+    """Return what a room should take as its defaults while a test runs."""
+    return _ROOMS[room](item) if room in _ROOMS else None
+
+
+def run_settings(item: pytest.Item) -> Settings:
+    """Return the settings of runs that a test starts."""
+    from pytest_concurrency.plugin.journal import observer_of, room_of
+    from pytest_concurrency.run.settings import Settings
+
+    config = item.config
+    option = next(option for option in OPTIONS if option.ini == "concurrency_timeout")
+    return Settings(
+        workers=read(config, "concurrency_workers"),  # type: ignore[arg-type]
+        timeout=read(config, "concurrency_timeout"),  # type: ignore[arg-type]
+        timeout_source=given(config, option).source,
+        seed=session_seed(config),
+        room=room_of(item),
+        title=item.nodeid,
+        observe=observer_of(item),
+    )
+
+
+def _explore_settings(item: pytest.Item) -> object:
+    from pytest_concurrency.plugin.exploring import explore_settings
+
+    return explore_settings(item)
+
+
+_ROOMS: dict[str, Callable[[pytest.Item], object]] = {
+    "run": run_settings,
+    "explore": _explore_settings,
+}

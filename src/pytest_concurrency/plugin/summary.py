@@ -1,0 +1,67 @@
+"""What the end of a run says: nothing, when there is nothing to say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_concurrency.plugin.journal import records_of
+
+TITLE = "concurrency and objectives"
+MOST_LINES = 20
+
+
+def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Write the section of this plugin, if it has any line."""
+    lines = list(_lines(config))
+    if not lines:
+        return
+    terminal.section(TITLE, sep="-")
+    for line in lines[:MOST_LINES]:
+        terminal.write_line(line)
+    if len(lines) > MOST_LINES:
+        terminal.write_line(f"and {len(lines) - MOST_LINES} more")
+
+
+def _lines(config: pytest.Config) -> Iterator[str]:
+    records = records_of(config)
+    for record in records:
+        if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
+            yield _never_overlapped(record)
+    explored = [record for record in records if record["kind"] == "exploration"]
+    yield from (f"{one['nodeid']}: {note}" for one in explored for note in one["notes"])
+    if explored:
+        yield _explored(explored)
+
+
+def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
+    """Sum all explorations up in one line."""
+    from pytest_concurrency.slo.figures import format_duration
+
+    schedules = sum(one["schedules"] for one in explored)
+    seconds = format_duration(sum(one["seconds"] for one in explored) * 1e9)
+    ends = Counter(_end(one) for one in explored)
+    parts = ", ".join(f"{number} {end}" for end, number in ends.items())
+    tests = f"{len(explored)} test{'' if len(explored) == 1 else 's'}"
+    return f"explored {tests}: {schedules:,} schedules in {seconds}; {parts}"
+
+
+def _end(one: Mapping[str, Any]) -> str:
+    if one["exhausted"]:
+        return "complete"
+    if one["budget"] is None and one["complete"] is not None:
+        return f"complete to {one['complete']} preemptions"
+    return "replayed" if one["budget"] == "replay" else "stopped at its budget"
+
+
+def _never_overlapped(record: Mapping[str, Any]) -> str:
+    from pytest_concurrency.slo.figures import format_duration
+
+    mean = format_duration(record["wall_ns"] / record["calls"])
+    return (
+        f"{record['nodeid']}: the {record['workers']} workers never overlapped "
+        f"({record['calls']:,} calls of about {mean}). Such calls need interleave."
+    )

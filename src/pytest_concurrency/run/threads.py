@@ -1,0 +1,193 @@
+"""Workers as threads."""
+
+from __future__ import annotations
+
+import contextvars
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic, monotonic_ns
+from types import CoroutineType
+from typing import Any, final
+
+from pytest_concurrency.errors import UsageError
+from pytest_concurrency.run.gate import Gate, GateAborted
+from pytest_concurrency.run.hang import examine_threads
+from pytest_concurrency.run.plan import describe
+from pytest_concurrency.run.recording import Countdown, Ending, Recording, is_fatal
+from pytest_concurrency.run.tally import count
+
+SWITCH_INTERVAL = 5e-5
+"""How long a worker may keep the interpreter while others want it, in seconds.
+
+With Python's own five milliseconds a short call is over before the next worker wakes.
+"""
+GRACE = 0.5
+"""How long a worker that was asked to stop may take, in seconds."""
+
+
+class WorkerStopped(BaseException):
+    """Raised inside a worker past its deadline, to end it."""
+
+
+class _Switching:
+    """The interpreter's switch interval while any run is on, and as it was afterwards."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._runs = 0
+        self._before = 0.0
+
+    @contextmanager
+    def shortened(self) -> Iterator[None]:
+        with self._guard:
+            if self._runs == 0:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(min(SWITCH_INTERVAL, self._before))
+            self._runs += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._runs -= 1
+                if self._runs == 0:
+                    sys.setswitchinterval(self._before)
+
+
+_SWITCHING = _Switching()
+
+
+def record_worker(recording: Recording, gate: Gate, index: int) -> None:
+    """Make all calls of one worker, in all rounds, and record them."""
+    worker = recording.workers[index]
+    calls = [step.bind(worker) for step in recording.plan.steps[index]]
+    note = recording.rows[index].append
+    clock = monotonic_ns
+    value: Any
+    error: BaseException | None
+    for round_ in range(recording.plan.rounds):
+        worker.round = round_
+        gate.wait(index)
+        for call in calls:
+            value, error = None, None
+            begun = clock()
+            try:
+                value = call()
+            except WorkerStopped:
+                raise
+            except BaseException as raised:  # noqa: BLE001 - nothing a worker raises is lost
+                error = raised
+            ended = clock()
+            if type(value) is CoroutineType:
+                value, error = None, refuse_coroutine(value)
+            note((index, round_, begun, ended, value, error))
+            if error is not None and is_fatal(error):
+                recording.fatal = recording.fatal or error
+                gate.abort()
+                return
+
+
+def refuse_coroutine(value: CoroutineType[Any, Any, Any]) -> UsageError:
+    """Close a coroutine that a plain function returned, and say what to pass instead."""
+    value.close()
+    name = describe(value)
+    return UsageError(
+        f"concurrent_runner(): the call returned the coroutine {name}, which nobody awaits. "
+        f"Pass the coroutine function itself: concurrent_runner({name})."
+    )
+
+
+@final
+class ThreadCrew:
+    """The threads of one run."""
+
+    def __init__(self, recording: Recording, *, title: str) -> None:
+        """Prepare the crew; no thread runs yet."""
+        self.recording: Recording = recording
+        self._gate = Gate(recording.plan.workers)
+        self._countdown = Countdown(recording.plan.workers)
+        self._stopping = threading.RLock()
+        self.threads: list[threading.Thread] = [
+            threading.Thread(
+                target=contextvars.copy_context().run,
+                args=(self._work, worker.index),
+                name=f"{title} {worker.name}".strip(),
+                daemon=True,
+            )
+            for worker in recording.workers
+        ]
+
+    def _work(self, index: int) -> None:
+        try:
+            record_worker(self.recording, self._gate, index)
+        except (GateAborted, WorkerStopped):
+            pass
+        finally:
+            self._leave(index)
+
+    def _leave(self, index: int) -> None:
+        """End one worker; a stop that comes too late for its calls must not strike outside."""
+        try:
+            with self._stopping:
+                self.recording.has_ended[index] = True
+            _interrupt(threading.get_ident(), None)
+        except WorkerStopped:  # at any point above, perhaps with the lock just taken
+            self.recording.has_ended[index] = True
+            with suppress(RuntimeError):
+                self._stopping.release()
+        self._countdown.step()
+        if self.recording.fatal is not None:
+            self._countdown.cut()
+
+    def run(self, timeout: float | None) -> Ending:
+        """Run all workers to their end, or to the deadline."""
+        with _SWITCHING.shortened():
+            try:
+                self._start()
+                in_time = self._countdown.wait(timeout)
+            except BaseException:
+                self.stop()
+                raise
+        if in_time and self.recording.fatal is None:
+            for thread in self.threads:
+                thread.join(GRACE)
+            return Ending()
+        stuck = {index: self.threads[index].ident for index in self.recording.stuck()}
+        hanging = [] if in_time else examine_threads(stuck)
+        return Ending(hanging=tuple(hanging), left_running=tuple(self.stop()))
+
+    def _start(self) -> None:
+        for number, thread in enumerate(self.threads):
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._gate.abort()
+                for started in self.threads[:number]:
+                    started.join(GRACE)
+                msg = (
+                    f"concurrent_runner(workers={len(self.threads)}): the system starts only "
+                    f"{count(number, 'thread')} ({error}). "
+                    f"Use workers={max(1, number // 2)}, or rounds=."
+                )
+                raise UsageError(msg) from None
+
+    def stop(self) -> list[str]:
+        """End whoever still runs; return the names of the threads that did not obey."""
+        self._gate.abort()
+        with self._stopping:
+            for index in self.recording.stuck():
+                _interrupt(self.threads[index].ident, WorkerStopped)
+        alive = [thread for thread in self.threads if thread.is_alive()]
+        limit = monotonic() + GRACE
+        for thread in alive:
+            thread.join(max(0.0, limit - monotonic()))
+        return [thread.name for thread in alive if thread.is_alive()]
+
+
+def _interrupt(ident: int | None, error: type[BaseException] | None) -> None:
+    """Have a thread raise an error at its next instruction, or take back that it should."""
+    if ident is not None:
+        raised = None if error is None else ctypes.py_object(error)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), raised)
