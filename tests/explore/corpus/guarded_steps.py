@@ -1,12 +1,16 @@
 """An atomic step of the language, or a well-kept protocol, instead of a lock; mutants split it."""
 
 from collections import deque
+from contextvars import ContextVar
 from itertools import count
 from threading import Lock, local
 
 from pytest_concurrency.explore.failures import Deadlock
 
 from . import correct
+
+_scratch = local()
+_user = ContextVar("user", default=None)
 
 
 def _insert_if_absent(cache, key, value):
@@ -159,6 +163,31 @@ def each_worker_has_its_own(run, make):
 
     run(lambda: work([1, 2]), lambda: work([3, 4]))
     assert sorted(sums) == [3, 7]
+
+
+@correct("thread-local")
+def thread_local_starts_empty(run):
+    """A worker is a new thread in each schedule."""
+    seen = []
+
+    def work():
+        seen.append(hasattr(_scratch, "used"))
+        _scratch.used = True
+
+    run(work, work)
+    assert seen == [False, False]
+
+
+@correct("thread-local")
+def context_starts_empty(run):
+    seen = []
+
+    def work():
+        seen.append(_user.get())
+        _user.set("ann")
+
+    run(work, work)
+    assert seen == [None, None]
 
 
 @correct("lock order", sound=sorted, broken=list, fails=Deadlock)

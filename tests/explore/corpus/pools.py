@@ -74,11 +74,14 @@ def workers_that_start_threads(run, lock):
 
 @correct("own threads")
 def joined_thread_is_not_alive(_run):
-    thread = Thread(target=lambda: None)
+    log = []
+    thread = Thread(target=lambda: log.append("ran"))
     assert not thread.is_alive()
     thread.start()
+    log.append("started")
     thread.join()
     assert not thread.is_alive()
+    assert sorted(log) == ["ran", "started"]
 
 
 @correct("own threads")
