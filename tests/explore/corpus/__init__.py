@@ -147,8 +147,8 @@ class NoLock:
     def release(self, *_):
         return None
 
-    def __enter__(self):  # noqa: D105
+    def __enter__(self):
         return True
 
-    def __exit__(self, *_):  # noqa: D105
+    def __exit__(self, *_):
         return None

@@ -17,10 +17,10 @@ class NoAsyncLock:
     def __init__(self, *_):
         """Take what a semaphore takes."""
 
-    async def __aenter__(self):  # noqa: D105
+    async def __aenter__(self):
         return self
 
-    async def __aexit__(self, *_):  # noqa: D105
+    async def __aexit__(self, *_):
         return None
 
 

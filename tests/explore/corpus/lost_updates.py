@@ -194,10 +194,10 @@ class Account:
     class Limit:
         """Keeps the limit in a dict of the account."""
 
-        def __get__(self, account, _owner=None):  # noqa: D105
+        def __get__(self, account, _owner=None):
             return account.kept["limit"]
 
-        def __set__(self, account, limit):  # noqa: D105
+        def __set__(self, account, limit):
             account.kept["limit"] = limit
 
     limit = Limit()
