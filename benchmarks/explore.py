@@ -29,6 +29,11 @@ MODULES = {"frontrun": "frontrun", "interleave-test": "interleave_test", "simloo
 NEW = sys.version_info >= (3, 12)
 
 
+def now():
+    """Seconds of a clock that no tool makes virtual."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
 class State:
     """What the workers of a case share."""
 
@@ -361,7 +366,7 @@ class Watch:
     """Counts the schedules of a case and notes when the first of them failed."""
 
     case: Case
-    began: float = field(default_factory=time.perf_counter)
+    began: float = field(default_factory=now)
     runs: int = 0
     first: tuple[int, float] | None = None
 
@@ -371,7 +376,7 @@ class Watch:
 
     def failed(self):
         if self.first is None:
-            self.first = (self.runs, time.perf_counter() - self.began)
+            self.first = (self.runs, now() - self.began)
 
     def holds(self, state):
         if self.case.holds(state):
@@ -389,7 +394,7 @@ class Watch:
             raise
 
     def report(self, verdict, *, schedules=None):
-        seconds = time.perf_counter() - self.began
+        seconds = now() - self.began
         first_at, first_after = self.first or (self.runs, seconds)
         return {
             "verdict": verdict,
@@ -432,9 +437,12 @@ def frontrun(case, part):
     settings["reproduce_on_failure"] = 0
     if part == "slow":
         settings["max_executions"] = 1
-    result = frontrun.explore(
-        setup=watch.setup, workers=list(case.workers), invariant=watch.holds, **settings
-    )
+    try:
+        result = frontrun.explore(
+            setup=watch.setup, workers=list(case.workers), invariant=watch.holds, **settings
+        )
+    except (IndexError, RuntimeError, ValueError) as error:  # what a worker raised
+        return watch.report(f"found ({type(error).__name__})")
     if asyncio.iscoroutine(result):
         result = asyncio.run(result)
     verdict = {True: "complete", False: "found", None: "inconclusive"}[result.property_holds]
