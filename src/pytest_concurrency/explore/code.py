@@ -9,7 +9,8 @@ from typing import Any, Self, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore import region
-from pytest_concurrency.explore.deadlock import diagnose
+from pytest_concurrency.explore.deadlock import diagnoser
+from pytest_concurrency.explore.explanation import Explanation
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Guide, Trace
 from pytest_concurrency.explore.scope import Scope
@@ -96,11 +97,15 @@ class CodeProgram:
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run the body once, in the order that the guide chooses."""
-        _ = record, explain
+        _ = record
         self._pool.clear()
         self._decoder.holders.clear()
         stage = Stage(guide, self._pool, hang=self._settings.hang)
-        stage.diagnose = diagnose
+        stage.diagnose = diagnoser(self._scope.has)
+        explanation = None
+        if explain:
+            explanation = Explanation(stage.trace, self._scope.has)
+            stage.watch = explanation.watch
         stage.enter, stage.leave = self._tracer.enter_worker, self._tracer.leave_worker
         try:
             self._stand_ins.enter()
@@ -111,6 +116,8 @@ class CodeProgram:
             self._tracer.leave()
             region.leave()
             self._stand_ins.leave()
+        if explanation is not None:
+            explanation.finish()
         self.most_workers = max(self.most_workers, stage.started + 1)
         return _closed(stage, error)
 

@@ -114,9 +114,12 @@ def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration
     points: dict[int, int] = {}
     for worker in search.first.workers if search.first is not None else ():
         points[worker] = points.get(worker, 0) + 1
+    if search.differed is not None:
+        notes = (*notes, search.differed)
+    whole = search.complete >= 0 and not search.spun and search.differed is None
     return Exploration(
         schedules=search.plays,
-        complete=search.complete if search.complete >= 0 else None,
+        complete=search.complete if whole else None,
         exhausted=search.exhausted,
         budget=search.budget,
         points=points,

@@ -26,7 +26,7 @@ _NEW: Final = sys.version_info >= (3, 13)
 class Point:
     """One instruction before which a worker may be paused."""
 
-    __slots__ = ("argument", "code", "kind", "line", "look", "offset", "places")
+    __slots__ = ("argument", "code", "found", "kind", "line", "look", "offset", "places")
 
     def __init__(self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]) -> None:
         """Describe an instruction.
@@ -42,6 +42,7 @@ class Point:
         self.look = look
         self.code = code
         self.offset = found.offset
+        self.found = found
         self.line = found.line
         self.argument = found.argument
         self.places = places
@@ -232,6 +233,11 @@ def callee(one: _Found) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
         return function, bound, [argument(frame) for argument in arguments]
 
     return look
+
+
+def callee_of(point: Point) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
+    """Return a reader of what a point of kind ``call`` calls."""
+    return callee(point.found)
 
 
 def _line(instruction: dis.Instruction) -> int | None:

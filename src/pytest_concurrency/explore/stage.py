@@ -116,6 +116,10 @@ class Stage:
             self.point(point, touches)
             self.current.open = (frame, tuple(touches))
             return
+        if touches.ready is not None:
+            self.polling = True
+            self.operate(point, tuple(touches), touches.ready, wants=touches.lock)
+            return
         lock = touches.lock
         key = ("lock", id(lock))
         if touches.op == "release":
@@ -349,10 +353,20 @@ class Stage:
         worker.ended = True
         worker.able = False
         if worker in self.live:
+            self._last_step_ends(worker)
             self.live.remove(worker)
             self._change(worker)
             self.refresh()
             self._hand(self._after(worker))
+
+    def _last_step_ends(self, worker: Worker) -> None:
+        """Let the last step of a worker touch its life, which others may ask about."""
+        trace = self.trace
+        at = len(trace.workers) - 1
+        while at >= 0 and trace.workers[at] != worker.number:
+            at -= 1
+        if at >= 0:
+            trace.touched[at] = (*trace.touched[at], (("life", worker.number), True))
 
     def finish(self) -> None:
         """Let all workers run to their ends, after the body has returned; abandon those that wait for ever."""
