@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
@@ -44,11 +45,11 @@ def deadlock(stage: Stage, own: Own) -> str:
     """Describe a state in which nobody can run."""
     waits = [_wait(worker, own) for worker in stage.live if not _only_waits_for_others(worker)]
     waits = waits or [_wait(worker, own) for worker in stage.live]
-    holders = {id(lock): wait.worker for wait in waits for lock in wait.worker.held}
+    holders = {id(getattr(lock, "lock", lock)): wait.worker for wait in waits for lock in _held(wait)}
     cyclic = all(id(_lock_of(wait)) in holders for wait in waits)
     many = f"{len(waits)} worker{'' if len(waits) == 1 else 's'}"
     head = f"Deadlock among {many}:" if cyclic else f"Deadlock: {many} wait{'s' if len(waits) == 1 else ''} for ever:"
-    frames = [frame for wait in waits for frame in wait.frames]
+    frames = [frame for wait in (*waits, _wait(stage.workers[0], own)) for frame in wait.frames]
     lines = [head, ""]
     for wait in waits:
         lines += _lines(wait, frames, holders)
@@ -61,6 +62,16 @@ def _only_waits_for_others(worker: Worker) -> bool:
     return (isinstance(worker.wants, (list, Worker)) or worker.wants is None) and not worker.held
 
 
+def _held(wait: _Wait) -> dict[Any, Any]:
+    """Return what a worker holds, without the locks inside conditions by which workers sleep."""
+    return {lock: taken for lock, taken in wait.worker.held.items() if not _sleeps(lock)}
+
+
+def _sleeps(lock: Any) -> bool:
+    made = getattr(lock, "made", None)
+    return made is not None and made[0].co_name == "wait" and made[0].co_filename == threading.__file__
+
+
 def _lock_of(wait: _Wait) -> Any:
     return wait.worker.wants
 
@@ -68,7 +79,7 @@ def _lock_of(wait: _Wait) -> Any:
 def _lines(wait: _Wait, frames: list[FrameType], holders: dict[int, Worker]) -> list[str]:
     who = worker_name(wait.worker.number)
     rows = []
-    for lock, (taken, line) in wait.worker.held.items():
+    for lock, (taken, line) in _held(wait).items():
         own = _own_line(taken, line, wait)
         rows.append(("holds", _called(getattr(lock, "lock", lock), [*wait.frames, *frames]), f"taken at {own}"))
     if id(wait.worker.wants) in holders:
@@ -99,14 +110,14 @@ def _called(wanted: Any, frames: list[FrameType]) -> str:
 
 def _made(lock: Any) -> str:
     made = getattr(lock, "made", None)
-    return place(made[0].f_code.co_filename, made[1]) if made is not None else "an unknown place"
+    return place(made[0].co_filename, made[1]) if made is not None else "an unknown place"
 
 
 def _wait(worker: Worker, own: Own) -> _Wait:
     frame: FrameType | None = sys._current_frames().get(worker.ident)  # noqa: SLF001
     inner: FrameType | None = None
     while frame is not None and not own(frame.f_code):
-        if "pytest_concurrency" not in str(frame.f_globals.get("__name__")):
+        if "pytest_concurrency" not in str(frame.f_globals.get("__name__")) and not _below(frame):
             inner = frame
         frame = frame.f_back
     frames: list[FrameType] = []
@@ -124,9 +135,16 @@ def _wait(worker: Worker, own: Own) -> _Wait:
         method = through or {"Event": "wait", "SimpleQueue": "get"}.get(type(wanted).__name__, "acquire")
         through = f"{name_of(wanted, frames) or type(wanted).__name__}.{method}()"
     if not frames:
-        return _Wait(worker, frames, through, wanted, "an unknown place", "")
+        return _Wait(worker, frames, through, wanted, "the call it was given", "")
     file, line = frames[0].f_code.co_filename, frames[0].f_lineno
     return _Wait(worker, frames, through, wanted, place(file, line), source(file, line))
+
+
+def _below(frame: FrameType) -> bool:
+    """Whether a frame is what every thread begins with."""
+    return frame.f_code.co_filename == threading.__file__ and frame.f_code.co_name in {
+        *("_bootstrap", "_bootstrap_inner", "run")
+    }
 
 
 def _advice(waits: list[_Wait], *, cyclic: bool) -> str:

@@ -46,15 +46,22 @@ def name_of(wanted: Any, frames: list[FrameType]) -> str | None:
     """
     same = _same(wanted)
     for frame in frames:
-        for names in (frame.f_locals, frame.f_globals):
-            for name, value in list(names.items()):
-                if same(value):
-                    return _qualified(name, frame) if names is frame.f_globals else name
+        for name, value in list(frame.f_globals.items()):
+            if same(value):
+                return _qualified(name, frame)
+        for name, value in list(frame.f_locals.items()):
+            if same(value) and _means_one(name, value, frames):
+                return name
         for name, value in list(frame.f_locals.items()):
             held = _attribute(value, same)
-            if held is not None:
+            if held is not None and (name == "self" or _means_one(name, value, frames)):
                 return f"{type(value).__name__ if name == 'self' else name}{held}"
     return None
+
+
+def _means_one(name: str, value: Any, frames: list[FrameType]) -> bool:
+    """Whether a variable of this name is the same object wherever there is one."""
+    return all(frame.f_locals.get(name, value) is value for frame in frames)
 
 
 def _qualified(name: str, frame: FrameType) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.failures import NotDeterministic
@@ -44,6 +44,7 @@ class Search:
         spun: Whether a worker was made to yield.
         sampled: How many of the plays were samples.
         strayed: How many plays did not repeat the one that they should have.
+        shared: Whether two workers touched one resource in some play.
         differed: Where the first of them went another way.
     """
 
@@ -72,6 +73,7 @@ class Search:
         self.spun = False
         self.sampled = 0
         self.strayed = 0
+        self.shared = False
         self._bound_at: float | None = None
         self.differed: str | None = None
 
@@ -81,6 +83,7 @@ class Search:
             self.plays += 1
             self.steps = max(self.steps, len(trace.workers))
             self.spun = self.spun or trace.spun
+            self.shared = self.shared or shares(trace)
             if trace.ending.kind != "passed":
                 return trace
             if self._spent():
@@ -220,6 +223,17 @@ class Search:
                 return
             self._planned[branch.node] = branch.cost
         self._levels.setdefault(branch.cost, deque()).append(branch)
+
+
+def shares(trace: Trace) -> bool:
+    """Whether two workers touched one resource."""
+    seen: dict[Hashable, int] = {}
+    for worker, touches in zip(trace.workers, trace.touched, strict=True):
+        for resource, _ in touches:
+            if resource != "*" and not (isinstance(resource, tuple) and resource[0] == "worker"):
+                if seen.setdefault(resource, worker) != worker:
+                    return True
+    return False
 
 
 def _numbers(trace: Trace) -> dict[int, list[int]]:

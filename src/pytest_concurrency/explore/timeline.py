@@ -14,6 +14,7 @@ from pytest_concurrency.explore.schedule import Leg, token
 _WIDTH: Final = 94
 _WIDEST: Final = 38
 _MANY: Final = 16
+_NARROW: Final = 40
 _NEAR: Final = 3
 _SILENT: Final = frozenset({"lock", "worker", "life"})
 
@@ -40,7 +41,7 @@ def note(
         lines += [f"Found by {effort}."]
     lines += hints
     text = token(legs)
-    lines.append("Replay: " + command.format(token=text) if text else "It fails in the first order tried; replay it without a token.")
+    lines.append("Replay: " + command.format(token=text))
     return "\n".join(lines)
 
 
@@ -79,7 +80,7 @@ class _Row:
 def _rows(trace: Trace) -> list[_Row]:
     marks = _lost(trace.events, trace.names)
     rows: list[_Row] = []
-    for event in _near_switches(_conflicting(trace.events)):
+    for event in _near_switches(conflicting(trace.events)):
         last = rows[-1] if rows else None
         if last is None or (last.worker, last.where) != (event.worker, event.where):
             last = _Row(event.worker, event.where, event.source)
@@ -88,7 +89,7 @@ def _rows(trace: Trace) -> list[_Row]:
     return rows
 
 
-def _conflicting(events: Sequence[Event]) -> list[Event]:
+def conflicting(events: Sequence[Event]) -> list[Event]:
     """Return the events that another worker's conflict with, without what the body does at the end."""
     last = max((i for i, event in enumerate(events) if event.worker != BODY), default=-1)
     within = list(events[: last + 1])
@@ -100,7 +101,9 @@ def _conflicting(events: Sequence[Event]) -> list[Event]:
             if write:
                 written.add(resource)
     hot = {r for r, who in workers.items() if len(who) > 1 and r in written and not _silent(r)}
-    return [event for event in within if any(resource in hot for resource, _ in event.touches)]
+    found = [event for event in within if any(resource in hot for resource, _ in event.touches)]
+    told = [event for event in found if event.does]
+    return told if len({event.worker for event in told}) > 1 else found
 
 
 def _silent(resource: Hashable) -> bool:
@@ -150,8 +153,12 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
 
 def _cells(row: _Row, room: int) -> list[str]:
     first = f"{row.where}  {row.source}" if row.source else row.where
-    hang = " " * min(len(row.where) + 2, room // 2)
-    cells = textwrap.wrap(first, room, subsequent_indent=hang, break_long_words=True)[:3]
+    if room < _NARROW and len(first) > room:
+        hang = "  "
+        cells = [row.where, *textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent="    ")[:3]]
+    else:
+        hang = " " * min(len(row.where) + 2, room // 2)
+        cells = textwrap.wrap(first, room, subsequent_indent=hang)[:3]
     for text in dict.fromkeys(row.does):
         cells += textwrap.wrap(text, room, initial_indent=hang, subsequent_indent=hang + "  ")[:3]
     return cells
