@@ -22,6 +22,7 @@ def recorded(name):
 def found_tokens():
     """Return the token of each buggy program, by name."""
     from corpus import programs
+    from pytest_concurrency import BrokenPromise
     from pytest_concurrency.explore.interleave import interleave
 
     tokens = {}
@@ -32,7 +33,10 @@ def found_tokens():
             )
         except program.fails:
             continue
-        print(f"{program.name} was not found")  # noqa: T201 - a script that reports
+        except BrokenPromise as error:
+            print(f"{program.name}: {error}")  # noqa: T201 - a script that reports
+            continue
+        print(f"{program.name} was not found")  # noqa: T201
     return tokens
 
 
