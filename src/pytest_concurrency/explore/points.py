@@ -182,8 +182,11 @@ class Decoder:
         read, tell = slot(one.number), touches.cell
         return lambda frame: tell(read(frame), write=write)
 
-    def _item(self, _one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
+    def _item(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
         owner, tell, holders = read[0], touches.items, self.holders
+        if one.name in _ONE_ITEM:
+            key, gone = read[1], one.name == "DELETE_SUBSCR"
+            return lambda frame: tell(owner(frame), write=write, holders=holders, key=key(frame), gone=gone)
         return lambda frame: tell(owner(frame), write=write, holders=holders)
 
     def _spread(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
@@ -252,6 +255,7 @@ def _line(instruction: dis.Instruction) -> int | None:
     return instruction.starts_line
 
 
+_ONE_ITEM: Final = frozenset({"BINARY_SUBSCR", "STORE_SUBSCR", "DELETE_SUBSCR"})
 _TRUTH: Final = (
     ("TO_BOOL",)
     if _NEW

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, final
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.portfolio import guide
 from pytest_concurrency.explore.program import FOREVER, Program, Trace, worker_name
-from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
+from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
 
@@ -230,6 +230,7 @@ def shares(trace: Trace) -> bool:
     seen: dict[Hashable, int] = {}
     for worker, touches in zip(trace.workers, trace.touched, strict=True):
         for resource, _ in touches:
+            resource = whole(resource)  # noqa: PLW2901
             if resource != "*" and not (isinstance(resource, tuple) and resource[0] == "worker"):
                 if seen.setdefault(resource, worker) != worker:
                     return True

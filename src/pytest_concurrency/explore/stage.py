@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import contextvars
 import ctypes
 import re
 import sys
@@ -125,7 +126,12 @@ class Stage:
     def special(self, point: Hashable, touches: Special, frame: FrameType) -> None:
         """Pause at a point that is more than a touch: a real lock, or a value kept when a call returns."""
         if touches.opens:
-            self.point(point, touches)
+            if touches.lock is None:
+                self.point(point, touches)
+            else:
+                self.polling = True
+                ident = self.ident
+                self.operate(point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock)
             self.current.open = (frame, tuple(touches))
             return
         if touches.ready is not None:
@@ -356,7 +362,7 @@ class Stage:
         try:
             if not self.aborting:
                 self.enter()
-                worker.value = worker.call()
+                worker.value = contextvars.Context().run(worker.call)
         except Abandoned:
             pass
         except BaseException as error:  # noqa: BLE001 - whatever a worker raises is its result

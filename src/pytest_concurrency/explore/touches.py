@@ -138,6 +138,8 @@ def attribute(owner: Any, name: str, *, write: bool) -> Touches:
     if owner is UNKNOWN:
         return ((("?", name), write),)
     kind = type(owner)
+    if isinstance(owner, threading.local):
+        return ()
     if kind is ModuleType:
         return variable(owner.__dict__, name, write=write)
     if isinstance(owner, type):
@@ -156,8 +158,11 @@ def attribute(owner: Any, name: str, *, write: bool) -> Touches:
 
 
 def _cached(owner: Any, name: str, found: Any) -> Touches:
-    _ = found
-    return Special.opening(((id(owner), name), True))
+    made = Special.opening(((id(owner), name), True))
+    lock = getattr(found, "lock", None)
+    if isinstance(lock, _LOCKS):  # Python 3.11 computes under a lock of the class
+        made.lock = lock
+    return made
 
 
 def _class_attribute(owner: type, name: str, *, write: bool) -> Touches:
@@ -196,13 +201,17 @@ def cell(holder: Any, *, write: bool) -> Touches:
     return (((id(holder), "cell"), write),)
 
 
-def items(owner: Any, *, write: bool, holders: dict[int, int]) -> Touches:
+def items(
+    owner: Any, *, write: bool, holders: dict[int, int], key: Any = None, gone: bool = False
+) -> Touches:
     """Tell what reading or writing an item, a slice, or asking for membership touches.
 
     Args:
         owner: The container.
         write: Whether it is changed.
         holders: For the ``__dict__`` of an object, the object.
+        key: Which item, if one.
+        gone: Whether the item is taken out.
     """
     if owner is UNKNOWN:
         return ((("?", ITEMS), write),)
@@ -215,7 +224,18 @@ def items(owner: Any, *, write: bool, holders: dict[int, int]) -> Touches:
         write = not _has_python_item(kind)
         if not write:
             return ()
+    if kind in _KEYED and type(key) in _KEYS:
+        if kind is not dict:
+            key = key if key >= 0 else len(owner) + key if type(key) is int else None
+        elif write and (gone or key not in owner):
+            return (((id(owner), ITEMS), True),)
+        if key is not None:
+            return (((id(owner), ITEMS, key), write),)
     return (((id(owner), ITEMS), write),)
+
+
+_KEYED = frozenset({dict, list, bytearray, array.array})
+_KEYS = frozenset({int, str})
 
 
 def _has_python_item(kind: type) -> bool:
