@@ -67,7 +67,7 @@ def three_locks(run):
     run(_take(first, second), _take(second, third), _take(third, first))
 
 
-@buggy("lock-order deadlock", fails=Deadlock, says="Deadlock among 2 workers", preemptions=1)
+@buggy("lock-order deadlock", fails=Deadlock, says="2 workers wait for ever", preemptions=1)
 def philosophers_with_semaphores(run):
     left, right = Semaphore(), Semaphore()
     run(_take(left, right), _take(right, left))
