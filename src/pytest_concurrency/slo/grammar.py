@@ -205,17 +205,19 @@ class _Reader:
             self._refuse("p0 is not a quantile", f"Write '{before}p50'")
         if series and not statistic:
             self._refuse(f"{series} has quantiles, a mean and a maximum", f"Write '{series} p95'")
-        if statistic in (_STATISTICS if series else METRICS) and statistic != "quantile":
-            return statistic, None
+        if statistic not in (_STATISTICS if series else METRICS) or statistic == "quantile":
+            self._refuse_figure(written.strip(), statistic, before)
+        return statistic, None
+
+    def _refuse_figure(self, written: str, statistic: str, before: str) -> NoReturn:
         meant = _MEANT.get(statistic)
         ordinal = _ORDINAL.fullmatch(statistic)
         if ordinal and float(ordinal[1]) > 0:
             meant = f"p{ordinal[1][:7]}"
         meant = f"{before}{meant}" if meant else nearest(before + statistic, _names(before))
-        wrong = f"{written.strip()!r} is not a figure"
+        wrong = f"{written!r} is not a figure"
         if meant:
-            right = self.text.replace(written.strip(), meant, 1)
-            self._refuse(wrong, f"Write {right!r}")
+            self._refuse(wrong, f"Write {self.text.replace(written, meant, 1)!r}")
         known = ", ".join(each for each in METRICS if each not in ("quantile", *_STATISTICS))
         self._refuse(wrong, f"Write p50 to p99.99, mean, max, {known}, or 'lock wait p95'")
 

@@ -214,22 +214,23 @@ def mean_interval(values: Sequence[float], error: float) -> Interval:
     mean = sum(values) / n
     if n == 1:
         return Interval(value=mean, low=-inf, high=inf, effective=1.0, method="blocks")
-    means = list(values)
-    widest, effective = _half_width(means, mean, error), float(n)
-    while len(means) // 2 >= _FEWEST_BLOCKS:
+    means, spread = list(values), _spread(values)
+    widest, worst = student_quantile(1 - error, n - 1) * sqrt(spread / n), 1.0
+    while len(means) // 2 >= _FEWEST_BLOCKS and spread > 0:
         means = [(means[i] + means[i + 1]) / 2 for i in range(0, len(means) - 1, 2)]
-        width = _half_width(means, sum(means) / len(means), error)
+        blocks = len(means)
+        squared = _spread(means) / blocks
+        width = student_quantile(1 - error, blocks - 1) * sqrt(squared)
         if width > widest:
-            widest, effective = width, float(len(means))
+            widest, worst = width, max(1.0, squared * n / spread)
     return Interval(
-        value=mean, low=mean - widest, high=mean + widest, effective=effective, method="blocks"
+        value=mean, low=mean - widest, high=mean + widest, effective=n / worst, method="blocks"
     )
 
 
-def _half_width(means: Sequence[float], centre: float, error: float) -> float:
-    blocks = len(means)
-    spread = sum((each - centre) ** 2 for each in means) / (blocks - 1)
-    return student_quantile(1 - error, blocks - 1) * sqrt(spread / blocks)
+def _spread(values: Sequence[float]) -> float:
+    mean = sum(values) / len(values)
+    return sum((each - mean) ** 2 for each in values) / (len(values) - 1)
 
 
 def apdex_interval(samples: array[int], threshold_ns: float, error: float) -> Interval:
