@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -58,14 +58,20 @@ class Policy:
         error: How often a verdict of met, and one of missed, may be wrong.
         by_wall: Judge latency by the wall clock, waits for a processor included.
         again: The command that runs the test alone, for the text.
+        is_quick: Answer fast rather than surely, for a development loop.
+        reference_ns: How long the canary takes on this machine at its best, if it is known.
         observe: Called with every verdict before anything is raised.
+        on_canary: Called with the fastest run of the canary, to be the next reference.
     """
 
     undecided: WhenUndecided = "warn"
     error: float = ERROR
     by_wall: bool = False
     again: str = ""
+    is_quick: bool = False
+    reference_ns: int | None = None
     observe: Callable[[Verdict], None] | None = field(default=None, compare=False)
+    on_canary: Callable[[int], None] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
@@ -114,7 +120,13 @@ def assert_slo(
     evidence = evidence_of(source)
     read = [each if isinstance(each, Objective) else parse_objective(each) for each in objectives]
     errors = Errors(met=policy.error, missed=policy.error)
-    verdicts = [judge(evidence, each, errors=errors, by_wall=policy.by_wall) for each in read]
+    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
+    verdicts = [
+        decided[each]
+        if each in decided
+        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
+        for each in read
+    ]
     enforce(verdicts, policy)
     return verdicts
 

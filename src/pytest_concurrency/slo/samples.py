@@ -75,7 +75,7 @@ class Samples:
         self.folded = self.folded or Bins()
         self.folded.add(self.without_waits()[keep:])
         self.failed_folded += sum(1 for position in self.failed if position >= keep)
-        self.failed = array("q", [position for position in self.failed if position < keep])
+        self.failed[:] = array("q", [position for position in self.failed if position < keep])
         del self.ns[keep:], self.waits_ns[keep:]
 
     def to_wire(self) -> dict[str, Any]:
