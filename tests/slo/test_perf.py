@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo import perf
+from pytest_concurrency.slo import cells, perf
 from pytest_concurrency.slo.assertions import Policy
 from pytest_concurrency.slo.cells import wait_of_call
 from pytest_concurrency.slo.noise import are_waits_known
@@ -25,6 +25,7 @@ def clock(monkeypatch):
 
     clock = Clock()
     monkeypatch.setattr(perf, "perf_counter_ns", clock)
+    monkeypatch.setattr(cells, "perf_counter_ns", clock)
     return clock
 
 

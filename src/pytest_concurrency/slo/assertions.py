@@ -9,10 +9,10 @@ from typing import Final, Literal
 
 from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
 from pytest_concurrency.slo.evidence import Source, evidence_of
-from pytest_concurrency.slo.grammar import parse_objective
+from pytest_concurrency.slo.grammar import as_objective
 from pytest_concurrency.slo.judging import judge
 from pytest_concurrency.slo.objectives import Objective
-from pytest_concurrency.slo.verdicts import ERROR, Errors, Verdict
+from pytest_concurrency.slo.verdicts import ERROR, Errors, State, Verdict
 from pytest_concurrency.slo.wording import missed_text, undecided_text
 
 WhenUndecided = Literal["fail", "warn", "pass"]
@@ -118,7 +118,7 @@ def assert_slo(
         msg = "assert_slo: there is no objective. Write assert_slo(outcome, 'p95 < 50ms')."
         raise UsageError(msg)
     evidence = evidence_of(source)
-    read = [each if isinstance(each, Objective) else parse_objective(each) for each in objectives]
+    read = [as_objective(each) for each in objectives]
     errors = Errors(met=policy.error, missed=policy.error)
     decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
     verdicts = [
@@ -152,6 +152,26 @@ def enforce(verdicts: Sequence[Verdict], policy: Policy) -> None:
     if undecided and policy.undecided == "fail":
         text = "\n".join(undecided_text(verdict) for verdict in undecided)
         raise UndecidedObjective(text, verdicts)
+    for verdict in undecided:
+        _warn(undecided_text(verdict), policy)
+
+
+def conclude(state: State, text: str, policy: Policy) -> None:
+    """Raise or warn for a verdict that is not about an objective, such as a comparison.
+
+    Raises:
+        MissedObjective: It is missed.
+        UndecidedObjective: It is undecided, and that was to fail.
+    """
+    __tracebackhide__ = True
+    if state == "missed":
+        raise MissedObjective(text)
+    if state == "undecided" and policy.undecided == "fail":
+        raise UndecidedObjective(text)
+    if state == "undecided":
+        _warn(text, policy)
+
+
+def _warn(text: str, policy: Policy) -> None:
     if policy.undecided == "warn":
-        for verdict in undecided:
-            warnings.warn(UndecidedWarning(undecided_text(verdict)), stacklevel=3)
+        warnings.warn(UndecidedWarning(text), stacklevel=4)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
@@ -15,6 +17,8 @@ from pytest_concurrency.slo.samples import Samples
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+pread: Callable[[int, int, int], bytes] = getattr(os, "pread", lambda *_: b"")
 
 SETTLED_NS: Final = 20_000
 """Two readings this near to each other have no wait for a processor between them."""
@@ -53,11 +57,11 @@ class OfThisWorker(threading.local):
 class Open:
     """A block that has begun on a worker other than the first, or inside another block."""
 
-    __slots__ = ("before", "outer", "started_ns", "timer")
+    __slots__ = ("before", "outer", "owner", "started_ns")
 
-    def __init__(self, timer: object, outer: Open | None) -> None:
+    def __init__(self, owner: object, outer: Open | None) -> None:
         """Open a block inside the one that is open in this context."""
-        self.timer: object | None = timer
+        self.owner: object | None = owner
         self.outer = outer
         self.before = b""
         self.started_ns = 0
@@ -90,6 +94,50 @@ def wait_of_call(before: bytes, after: bytes, late_ns: int, took_ns: int) -> int
     if late_ns > SETTLED_NS and waited >= late_ns - _SLACK_NS:
         waited -= late_ns
     return min(max(waited, 0), took_ns)
+
+
+class Beside:
+    """The open blocks of other threads and tasks, and of blocks inside blocks, of one timer.
+
+    Attributes:
+        open: The blocks that have begun and not ended.
+    """
+
+    def __init__(self, cells: list[Cell], *, takes_out_waits: bool) -> None:
+        """Add a cell to the others for each thread that takes a sample this way."""
+        self.open: set[Open] = set()
+        self._here = OfThisWorker(cells, takes_out_waits=takes_out_waits)
+
+    def enter(self) -> None:
+        """Begin a block in this context."""
+        opened = Open(self, INNERMOST.get())
+        INNERMOST.set(opened)
+        self.open.add(opened)
+        reader = self._here.reader
+        if reader is not None:
+            opened.before = pread(reader.fd, 64, 0)
+        opened.started_ns = perf_counter_ns()
+
+    def exit(self, ended_ns: int, *, failed: bool) -> bool:
+        """End the innermost block of this context, and return False if there is none."""
+        opened = INNERMOST.get()
+        while opened is not None and opened.owner is not self:
+            opened = opened.outer
+        if opened is None:
+            return False
+        INNERMOST.set(opened.outer)
+        opened.owner = None
+        self.open.discard(opened)
+        cell, reader = self._here.cell, self._here.reader
+        took_ns = ended_ns - opened.started_ns
+        cell.ns.append(took_ns)
+        if reader is not None:
+            after = pread(reader.fd, 64, 0)
+            late_ns = perf_counter_ns() - ended_ns
+            cell.waits_ns.append(wait_of_call(opened.before, after, late_ns, took_ns))
+        if failed:
+            cell.failed.append(len(cell.ns) - 1)
+        return True
 
 
 class Times(Protocol):

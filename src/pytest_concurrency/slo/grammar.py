@@ -91,6 +91,11 @@ def parse_objectives(texts: tuple[str, ...] | list[str], *, where: str = "") -> 
     return [parse_objective(text, where=where) for text in texts]
 
 
+def as_objective(objective: str | Objective) -> Objective:
+    """Return an objective, read if it is text."""
+    return objective if isinstance(objective, Objective) else parse_objective(objective)
+
+
 class _Reader:
     """One text being read; it knows what to put before an error."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, log, sqrt
 from typing import Final, Literal
 
@@ -41,6 +41,10 @@ class Interval:
     high: float
     effective: float
     method: Method
+
+    def over(self, scale: float) -> Interval:
+        """Return the same interval with the figure and its bounds divided."""
+        return replace(self, value=self.value / scale, low=self.low / scale, high=self.high / scale)
 
 
 def fewest_samples(quantile: float, error: float = 0.05) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from _thread import get_ident
 from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
@@ -11,18 +10,17 @@ from typing import ParamSpec, Self, TypeVar
 
 from pytest_concurrency.slo.assertions import Policy
 from pytest_concurrency.slo.cells import (
-    INNERMOST,
     SETTLED_NS,
+    Beside,
     Cell,
-    OfThisWorker,
-    Open,
     open_reader,
+    pread,
     timed,
     wait_of_call,
 )
 from pytest_concurrency.slo.deciding import Decision, decide
 from pytest_concurrency.slo.evidence import Evidence, Tags
-from pytest_concurrency.slo.grammar import parse_objective
+from pytest_concurrency.slo.grammar import as_objective
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.samples import EXACT, Samples, merge_samples
@@ -30,8 +28,6 @@ from pytest_concurrency.slo.verdicts import Verdict
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-pread: Callable[[int, int, int], bytes] = getattr(os, "pread", lambda *_: b"")
 
 
 class PerfTimer:
@@ -66,7 +62,7 @@ class PerfTimer:
                 left out, whenever the policy does not judge by wall and the kernel tells.
         """
         self.name = name
-        self.objectives = tuple(_read(each) for each in objectives)
+        self.objectives = tuple(as_objective(each) for each in objectives)
         self.policy = policy or Policy()
         if takes_out_waits is None:
             takes_out_waits = not self.policy.by_wall
@@ -83,10 +79,10 @@ class PerfTimer:
         self._free = 0  # the first block goes the long way, which notes when it began
         self._started_ns = self._first_ns = self._ended_ns = self._read_ns = 0
         self._before = b""
-        self._open: set[Open] = set()
         self._cells: list[Cell] = []
         self._adopt(Cell())
-        self._here = OfThisWorker(self._cells, takes_out_waits=self.takes_out_waits)
+        self._beside = Beside(self._cells, takes_out_waits=self.takes_out_waits)
+        self._open = self._beside.open
         self._decision: Decision | None = None
         self.warm_up = Samples()
         self.noise: Noise | None = None
@@ -171,37 +167,16 @@ class PerfTimer:
     def _enter_beside(self) -> Self:
         if not self._first_ns:
             self._first_ns, self._is_short_way_held = perf_counter_ns(), True
-        opened = Open(self, INNERMOST.get())
-        INNERMOST.set(opened)
-        self._open.add(opened)
         if self._free:  # a task begun inside this block must not take the short way out of it
             self._free, self._is_short_way_held = 0, True
-        reader = self._here.reader
-        if reader is not None:
-            opened.before = pread(reader.fd, 64, 0)
-        opened.started_ns = perf_counter_ns()
+        self._beside.enter()
         return self
 
     def _exit_beside(self, ended_ns: int, *, failed: bool) -> bool:
-        opened = INNERMOST.get()
-        while opened is not None and opened.timer is not self:
-            opened = opened.outer
-        if opened is None:
+        if not self._beside.exit(ended_ns, failed=failed):
             return False
-        INNERMOST.set(opened.outer)
-        opened.timer = None
-        self._open.discard(opened)
         if self._is_short_way_held and not self._open:
             self._free, self._is_short_way_held = self._owner, False
-        cell, reader = self._here.cell, self._here.reader
-        took_ns = ended_ns - opened.started_ns
-        cell.ns.append(took_ns)
-        if reader is not None:
-            after = pread(reader.fd, 64, 0)
-            late_ns = perf_counter_ns() - ended_ns
-            cell.waits_ns.append(wait_of_call(opened.before, after, late_ns, took_ns))
-        if failed:
-            cell.failed.append(len(cell.ns) - 1)
         self._ended_ns = ended_ns
         return True
 
@@ -248,7 +223,7 @@ class PerfTimer:
         Raises:
             UsageError: There is no objective, or the body of the loop timed nothing.
         """
-        chosen = tuple(_read(each) for each in objectives) or self.objectives
+        chosen = tuple(as_objective(each) for each in objectives) or self.objectives
         self._decision = Decision(objectives=chosen, policy=self.policy)
         return decide(self, self._decision, max_calls=max_calls, seconds=seconds)
 
@@ -322,7 +297,3 @@ class PerfTimer:
             tagged=tagged,
             noise=self.noise,
         )
-
-
-def _read(objective: str | Objective) -> Objective:
-    return objective if isinstance(objective, Objective) else parse_objective(objective)
