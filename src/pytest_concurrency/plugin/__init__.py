@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -13,10 +14,18 @@ from pytest_concurrency.plugin.fixtures import (
     concurrent_runner,
     interleave,
     measure_time,
+    perf_timer,
     worker,
 )
 
-__all__ = ["assert_performance", "concurrent_runner", "interleave", "measure_time", "worker"]
+__all__ = [
+    "assert_performance",
+    "concurrent_runner",
+    "interleave",
+    "measure_time",
+    "perf_timer",
+    "worker",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,13 +95,18 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     __tracebackhide__ = True
     from pytest_concurrency.plugin.concurrent import wrap_async
     from pytest_concurrency.plugin.journal import check_seen
+    from pytest_concurrency.plugin.objectives import judge_item, measuring, note_samples
 
     restore = wrap_async(item)
+    begun = perf_counter()
     try:
-        result = yield
+        with measuring(item):
+            result = yield
     finally:
         restore()
+        note_samples(item)
     check_seen(item)
+    judge_item(item, perf_counter() - begun)
     return result
 
 

@@ -17,12 +17,17 @@ _INTERLEAVE = (
     "run the whole test once per schedule of the threads it starts, or of the workers it is marked "
     "for, with its function-scoped fixtures made anew each time."
 )
+_SLO = (
+    "hold what the test measured (its perf_timer, its outcomes, or its own duration) against "
+    "objectives such as 'p95 < 50ms', or against a named SLO."
+)
 MARKERS = (
     ("concurrent(*, workers=8, rounds=1, timeout='30s')", _CONCURRENT),
     (
         "interleave(*, preemptions=2, schedules=5000, seconds='10s', packages=(), replay=None)",
         _INTERLEAVE,
     ),
+    ("slo(objective, ...)", _SLO),
     ("performance", "select tests that measure time or memory."),
     ("slow", "select tests that take long."),
     ("integration", "select tests that need a server, a network or another process."),
@@ -46,6 +51,8 @@ def check_markers(items: Iterable[pytest.Item]) -> None:
         for mark in item.iter_markers():
             if mark.name == "concurrent":
                 _check_concurrent(item, mark)
+            elif mark.name == "slo":
+                _check_slo(item, mark)
             elif mark.name == "interleave":
                 _check_interleave(item, mark)
             elif mark.name in {"performance", "slow", "integration"}:
@@ -104,6 +111,22 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
         Settings(**mark.kwargs)
     except UsageError as error:
         raise _refuse(item, mark, str(error).removeprefix("interleave: ")) from None
+
+
+def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.plugin.objectives import marked_objectives
+
+    if mark.kwargs:
+        text = "objectives have no names. Write @pytest.mark.slo('p95 < 50ms')."
+        raise _refuse(item, mark, text)
+    if not mark.args:
+        text = "there is no objective. Write @pytest.mark.slo('p95 < 50ms')."
+        raise _refuse(item, mark, text)
+    for objective in mark.args:
+        if not isinstance(objective, str):
+            text = f"{objective!r} is not an objective. Write 'p95 < 50ms'."
+            raise _refuse(item, mark, text)
+    marked_objectives(item)
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:

@@ -49,7 +49,7 @@ def revision(ref: str, *, of: Path) -> Iterator[Path]:
 
 def _git(where: Path, *arguments: str, about: str) -> None:
     git = shutil.which("git") or "git"
-    done = subprocess.run(  # noqa: S603 - git, with the revision that the user asked for
+    done = subprocess.run(
         [git, "-C", str(where), *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
@@ -74,7 +74,7 @@ class Rival:
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None
     ) -> None:
         """Start it."""
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        self._process = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=None if env is None else dict(env),
