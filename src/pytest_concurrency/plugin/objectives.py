@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from pytest_concurrency.plugin.journal import note_record, outcomes_key
+from pytest_concurrency.plugin.journal import note_record, open_journal, outcomes_key, timer_key
 from pytest_concurrency.plugin.settings import read
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from pytest_concurrency.slo.perf import PerfTimer
     from pytest_concurrency.slo.verdicts import Verdict
 
-timer_key = pytest.StashKey["PerfTimer"]()
-"""On an item: its timer, if it asked for one."""
 slos_key: pytest.StashKey[Mapping[str, NamedSlo]] = pytest.StashKey()
 """On the config: the named SLOs, once they were read."""
 judged_key: pytest.StashKey[bool] = pytest.StashKey()
@@ -122,12 +121,26 @@ def _from_root(config: pytest.Config, path: str) -> Path:
     return config.invocation_params.dir / path if typed else config.rootpath / path
 
 
+@final
+class Judge:
+    """The hook that judges marked tests; it joins a session in which there is one."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Measure a marked test, and judge it when it has passed."""
+        __tracebackhide__ = True
+        if "slo" not in item.keywords:
+            return (yield)
+        begun = perf_counter()
+        with measuring(item):
+            result = yield
+        judge_item(item, perf_counter() - begun)
+        return result
+
+
 @contextmanager
 def measuring(item: pytest.Item) -> Iterator[None]:
     """Measure the memory of a test that has an objective about it."""
-    if item.get_closest_marker("slo") is None:
-        yield
-        return
     written, named = marked_objectives(item)
     tier = str(read(item.config, "slo_tier") or "")
     wanted = [*written, *(each for slo in named for each in slo.objectives_of(tier))]
@@ -160,7 +173,7 @@ def judge_item(item: pytest.Item, seconds: float) -> None:
         UndecidedObjective: One is undecided, and that was to fail.
     """
     __tracebackhide__ = True
-    if item.get_closest_marker("slo") is None or read(item.config, "slo") == "off":
+    if read(item.config, "slo") == "off":
         return
     from pytest_concurrency.errors import BrokenPromise, UsageError
     from pytest_concurrency.plugin.pointing import raise_at_marker
@@ -220,12 +233,5 @@ def make_timer(item: pytest.Item) -> PerfTimer:
         every.extend(slo.objectives_of(tier if tier in slo.tiers else ""))
     timer = PerfTimer(item.nodeid, objectives=every, policy=slo_policy(item))
     item.stash[timer_key] = timer
+    open_journal(item.config)
     return timer
-
-
-def note_samples(item: pytest.Item) -> None:
-    """Put a timer's samples on the test's report, where baselines and sinks find them."""
-    timer = item.stash.get(timer_key, None)
-    if timer is not None and len(timer):
-        record = {"kind": "samples", "nodeid": item.nodeid, "evidence": timer.evidence().to_wire()}
-        note_record(item, record)
