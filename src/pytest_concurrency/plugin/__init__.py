@@ -71,11 +71,13 @@ def _settings_for(config: pytest.Config, room: str) -> object:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Give every xdist worker the session's seed."""
+    from pytest_concurrency.plugin.alone import remove_later
     from pytest_concurrency.plugin.journal import open_journal
     from pytest_concurrency.plugin.settings import session_seed
 
     open_journal(node.config)
     node.workerinput["concurrency_seed"] = session_seed(node.config)
+    remove_later(node.config, node.workerinput["testrunuid"])
 
 
 @pytest.hookimpl(trylast=True)
@@ -88,6 +90,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_concurrency.plugin.fresh import FixtureWatch
 
         config.pluginmanager.register(FixtureWatch(), "concurrency-slo-fixture-watch")
+    if "performance" in seen and hasattr(config, "workerinput"):
+        from pytest_concurrency.plugin.alone import NAME, Alone
+
+        config.pluginmanager.register(Alone(config), NAME)
     if "slo" in seen:
         from pytest_concurrency.plugin.objectives import Judge
 

@@ -46,6 +46,12 @@ def _objectives(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
         yield from table([(one["nodeid"], *one["row"]) for one in verdicts])
     yield from (record["text"] for record in records if record["kind"] == "tiers")
+    waits = [record["seconds"] for record in records if record["kind"] == "waited"]
+    if waits:
+        from pytest_concurrency.slo.figures import format_duration
+
+        tests = f"{len(waits)} timed test{'' if len(waits) == 1 else 's'}"
+        yield f"{tests} waited {format_duration(sum(waits) * 1e9)} to run alone"
 
 
 def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
