@@ -1,0 +1,313 @@
+"""An engine, watched: its connections, its transactions and every statement."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+from time import perf_counter_ns
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_concurrency.db import drivers
+from pytest_concurrency.db.busy import Patience
+from pytest_concurrency.db.place import Place, calling_place
+from pytest_concurrency.db.statement import Statement
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_KEEP = 20_000
+NAME_OPTION = "pytest_concurrency_session"
+
+
+def current_worker() -> object:
+    """Return what runs now: the asyncio task if there is one, else the thread."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+        if task is not None:
+            return task
+    return threading.current_thread()
+
+
+@final
+class WatchedConnection:
+    """What is known about one connection to the database.
+
+    Attributes:
+        number: The server's own number for it, else a running number.
+        session: The name of the session that uses it, if it has one.
+        driver: The driver's connection.
+        opened: The line that took it out of the pool; ``None`` while it is in the pool.
+        checked_out: Whether it is out of the pool.
+        begun_ns: When its transaction began; ``None`` outside of one.
+        last: The last statement it carried.
+        returned_dirty: The place and the last statement of a return inside a transaction.
+        shared: The two places where two workers used it at the same time.
+        wrote: Whether the transaction holds SQLite's write lock.
+    """
+
+    def __init__(self, number: int, driver: Any) -> None:  # noqa: D107  (made by the watch)
+        self.number = number
+        self.driver = driver
+        self.session: str | None = None
+        self.opened: Place | None = None
+        self.checked_out = False
+        self.begun_ns: int | None = None
+        self.last: Statement | None = None
+        self.current: Statement | None = None
+        self.returned_dirty: Statement | None = None
+        self.shared: tuple[Place | None, Place | None] | None = None
+        self.wrote = False
+        self.user: object = None
+        self.user_place: Place | None = None
+        self.worker: object = None
+        self.proxy: weakref.ref[Any] | None = None
+        self.named_locks: set[str] = set()
+        self.patience: Patience | None = None
+
+    @property
+    def name(self) -> str:
+        """The session's name, or ``connection 4121``."""
+        return self.session or f"connection {self.number}"
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, as the driver knows it."""
+        known = drivers.in_transaction(self.driver)
+        return self.begun_ns is not None if known is None else known
+
+
+@final
+class EngineWatch:
+    """Knows what every connection of an engine does; costs some microseconds a statement.
+
+    Use it as a context manager, or call ``start`` and ``stop``.
+
+    Attributes:
+        engine: The sync engine that is watched.
+        statements: The last 20,000 statements, commits and rollbacks of all connections.
+    """
+
+    def __init__(self, engine: Engine | AsyncEngine) -> None:
+        """Watch an engine.
+
+        Args:
+            engine: A sync or an async engine.
+        """
+        self.engine = drivers.sync_engine(engine)
+        self.statements: deque[Statement] = deque(maxlen=_KEEP)
+        self._records: dict[WatchedConnection, None] = {}
+        self._numbers = count(1)
+        self._ours = count(1)
+        self._listeners: list[tuple[str, Callable[..., None]]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def connections(self) -> list[WatchedConnection]:
+        """The connections that are open now, in the order they were opened."""
+        return list(self._records)
+
+    def start(self) -> EngineWatch:
+        """Begin to watch, and return the watch."""
+        from sqlalchemy import event
+
+        for name, listener in self._handlers():
+            event.listen(self.engine, name, listener)
+            self._listeners.append((name, listener))
+        for name in ("do_commit", "do_rollback"):
+            self._wrap(name)
+        return self
+
+    def stop(self) -> None:
+        """Stop watching; the engine is as it was."""
+        from sqlalchemy import event
+
+        while self._listeners:
+            name, listener = self._listeners.pop()
+            if event.contains(self.engine, name, listener):
+                event.remove(self.engine, name, listener)
+        for name in ("do_commit", "do_rollback"):
+            vars(self.engine.dialect).pop(name, None)
+
+    def __enter__(self) -> EngineWatch:
+        """Start watching."""
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop watching."""
+        self.stop()
+
+    def of(self, connection: Any) -> WatchedConnection:
+        """Return what is known about a connection (SQLAlchemy's, or a pooled one)."""
+        info = connection.info
+        found: WatchedConnection | None = info.get(self)
+        if found is None:
+            pooled = getattr(connection, "connection", connection)
+            found = self._meet(getattr(pooled, "driver_connection", None), info)
+        return found
+
+    def name_of(self, number: int) -> str:
+        """Return the name of the session behind a connection number of the server."""
+        for connection in self.connections:
+            if connection.number == number:
+                return connection.name
+        return f"connection {number}"
+
+    def _handlers(self) -> list[tuple[str, Callable[..., None]]]:
+        return [
+            ("connect", self._on_connect),
+            ("checkout", self._on_checkout),
+            ("checkin", self._on_checkin),
+            ("close", self._on_close),
+            ("invalidate", self._on_close),
+            ("begin", self._on_begin),
+            ("before_cursor_execute", self._before),
+            ("after_cursor_execute", self._after),
+            ("handle_error", self._on_error),
+        ]
+
+    def _meet(self, driver: Any, info: dict[Any, Any]) -> WatchedConnection:
+        number = drivers.connection_id(driver)
+        found = WatchedConnection(next(self._ours) if number is None else number, driver)
+        info[self] = found
+        with self._lock:
+            self._records[found] = None
+        return found
+
+    def _on_connect(self, _dbapi: object, record: Any) -> None:
+        self._meet(record.driver_connection, record.info)
+
+    def _on_checkout(self, _dbapi: object, record: Any, proxy: Any) -> None:
+        found: WatchedConnection | None = record.info.get(self)
+        if found is None:
+            found = self._meet(record.driver_connection, record.info)
+        found.checked_out = True
+        found.opened = calling_place()
+        found.worker = current_worker()
+        found.proxy = weakref.ref(proxy)
+
+    def _on_checkin(self, dbapi: object, record: Any) -> None:
+        found: WatchedConnection | None = record.info.get(self)
+        if found is None:
+            return
+        if dbapi is not None and found.in_transaction:
+            found.returned_dirty = found.last
+        elif found.returned_dirty is None:
+            found.begun_ns = None
+        found.checked_out = False
+        found.wrote = False
+        found.session = found.user = found.proxy = None
+
+    def _on_close(self, _dbapi: object, record: Any, *_error: object) -> None:
+        found: WatchedConnection | None = record.info.pop(self, None)
+        if found is not None:
+            with self._lock:
+                self._records.pop(found, None)
+
+    def _on_begin(self, connection: Connection) -> None:
+        self.of(connection).begun_ns = perf_counter_ns()
+
+    def _before(self, connection: Connection, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
+        found = self.of(connection)
+        # A connection that was lost and made anew still belongs to its session.
+        found.session = connection.get_execution_options().get(NAME_OPTION, found.session)
+        self._open(found, sql, values)
+
+    def _after(self, connection: Connection, cursor: Any, sql: str, *_: Any) -> None:
+        found = self.of(connection)
+        rows = getattr(cursor, "rowcount", -1)
+        self._close(found, rows=rows if isinstance(rows, int) and rows >= 0 else None)
+        self._notice_locks(found, sql)
+
+    def _on_error(self, context: Any) -> None:
+        if context.connection is not None and not context.connection.invalidated:
+            self._close(self.of(context.connection), error=_brief(context.original_exception))
+
+    def _open(self, found: WatchedConnection, sql: str, parameters: object) -> None:
+        place = calling_place()
+        me = current_worker()
+        if found.user is not None and found.user is not me:
+            found.shared = (found.user_place, place)
+        found.user, found.user_place, found.worker = me, place, me
+        statement = Statement(
+            number=next(self._numbers),
+            session=found.name,
+            sql=sql,
+            parameters=parameters,
+            place=place,
+            started_ns=perf_counter_ns(),
+        )
+        found.last = found.current = statement
+        self.statements.append(statement)
+
+    def _close(
+        self, found: WatchedConnection, *, rows: int | None = None, error: str | None = None
+    ) -> None:
+        found.user = None
+        statement, found.current = found.current, None
+        if statement is not None:
+            statement.rows, statement.error = rows, error
+            statement.ended_ns = perf_counter_ns()
+
+    def _notice_locks(self, found: WatchedConnection, sql: str) -> None:
+        """Keep what no server tells later: SQLite's writer, MySQL's named locks."""
+        if self.engine.dialect.name == "sqlite":
+            found.wrote = found.wrote or _takes_write_lock(sql)
+        elif self.engine.dialect.name in {"mysql", "mariadb"} and "_LOCK" in sql.upper():
+            found.named_locks.add(sql)
+
+    def _wrap(self, name: str) -> None:
+        """Time commits and rollbacks: SQLAlchemy has an event before them and none after."""
+        dialect = self.engine.dialect
+        plain: Callable[[Any], None] = getattr(dialect, name)
+        word = name.removeprefix("do_").upper()
+
+        def wrapped(connection: Any) -> None:
+            try:
+                found = self.of(connection)
+            except NotImplementedError:  # SQLAlchemy's first look at the server: not in a pool
+                plain(connection)
+                return
+            if not found.in_transaction:
+                plain(connection)
+                return
+            self._open(found, word, ())
+            try:
+                if found.patience is None:
+                    plain(connection)
+                else:
+                    found.patience.run(lambda: plain(connection))
+            except BaseException as error:
+                self._close(found, error=_brief(error))
+                raise
+            self._close(found)
+            found.begun_ns, found.wrote = None, False
+
+        vars(dialect)[name] = wrapped
+
+
+def _takes_write_lock(sql: str) -> bool:
+    words = sql.split(None, 2)
+    first = words[0].upper() if words else ""
+    if first == "BEGIN":
+        return len(words) > 1 and words[1].upper() in {"IMMEDIATE", "EXCLUSIVE"}
+    return first in {"INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP", "ALTER"}
+
+
+def _brief(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
