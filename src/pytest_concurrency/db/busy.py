@@ -12,7 +12,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
 if TYPE_CHECKING:
-    from pytest_concurrency.db.watch import EngineWatch, WatchedConnection
+    from pytest_concurrency.db.connection import WatchedConnection
+    from pytest_concurrency.db.watch import EngineWatch
 
 T = TypeVar("T")
 

@@ -75,6 +75,7 @@ class Database:
         self._drop = drop
         self._keep = keep
         self._prepare = prepare
+        self._read_only = False
         self._engines: list[Engine] = []
         self._async_engines: list[AsyncEngine] = []
 
@@ -88,7 +89,7 @@ class Database:
         from sqlalchemy import create_engine
 
         engine = create_engine(self.url, **_with_pool(options))
-        self._prepare(engine)
+        self._set_up(engine)
         self._engines.append(engine)
         return engine
 
@@ -107,9 +108,13 @@ class Database:
         chosen = driver or usual.get("mysql" if name == "mariadb" else name)
         url = self.url.set(drivername=f"{name}+{chosen}") if chosen else self.url
         engine = create_async_engine(url, **_with_pool(options))
-        self._prepare(engine.sync_engine)
+        self._set_up(engine.sync_engine)
         self._async_engines.append(engine)
         return engine
+
+    def make_read_only(self) -> None:
+        """Let the engines that are made from now on refuse to write."""
+        self._read_only = True
 
     def close(self, *, keep: bool = False) -> None:
         """Dispose of its engines and drop it.
@@ -130,6 +135,13 @@ class Database:
             await self._async_engines.pop().dispose()
         self.close(keep=keep)
 
+    def _set_up(self, engine: Engine) -> None:
+        from sqlalchemy import event
+
+        self._prepare(engine)
+        if self._read_only:
+            event.listen(engine, "connect", lambda dbapi, _: _refuse_writes(engine, dbapi))
+
     def __enter__(self) -> Database:
         """Return the database itself."""
         return self
@@ -141,6 +153,17 @@ class Database:
     def __repr__(self) -> str:
         """Return the back end and the URL, without its password."""
         return f"<Database {self.url.render_as_string()}>"
+
+
+def _refuse_writes(engine: Engine, dbapi: Any) -> None:
+    setting = {
+        "sqlite": "PRAGMA query_only=ON",
+        "postgresql": "SET default_transaction_read_only = on",
+    }.get(engine.dialect.name, "SET SESSION TRANSACTION READ ONLY")
+    cursor = dbapi.cursor()
+    cursor.execute(setting)
+    cursor.close()
+    dbapi.commit()
 
 
 def _with_pool(options: dict[str, Any]) -> dict[str, Any]:

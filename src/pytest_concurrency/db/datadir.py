@@ -54,7 +54,7 @@ def readable(binaries: Binaries, root: Path, user: str | None) -> Binaries:
 
 def _may_run(program: Path, user: str) -> bool:
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  (the program was just found)
             [program, "--version"], capture_output=True, check=False, cwd="/", **run_as(user)
         )
     except PermissionError:

@@ -57,7 +57,7 @@ def is_deadlock(error: BaseException) -> bool:
     code = getattr(orig, "sqlstate", None) or getattr(orig, "pgcode", None)
     if code == _PG_CODE:
         return True
-    arguments = getattr(orig, "args", ())
+    arguments: tuple[object, ...] = getattr(orig, "args", ())
     return bool(arguments) and arguments[0] == _MYSQL_CODE
 
 

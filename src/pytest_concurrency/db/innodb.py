@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, final
 
 if TYPE_CHECKING:
@@ -114,3 +115,8 @@ def deadlock_numbers(control: Connection) -> tuple[int, ...]:
     status = str(control.exec_driver_sql("SHOW ENGINE INNODB STATUS").one()[2])
     latest = status.partition("LATEST DETECTED DEADLOCK")[2].partition("\nTRANSACTIONS")[0]
     return tuple(dict.fromkeys(int(number) for number in _THREAD.findall(latest)))
+
+
+def lock_names(statements: Iterable[str]) -> set[str]:
+    """Return the names of the locks that statements take with ``GET_LOCK``."""
+    return {name for sql in statements for name in _USER_LOCK.findall(sql)}

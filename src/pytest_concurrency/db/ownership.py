@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import final
 
+from pytest_concurrency.db.connection import current_worker
 from pytest_concurrency.db.place import Place, calling_place
-from pytest_concurrency.db.watch import current_worker
 from pytest_concurrency.errors import BrokenPromise, UsageError
 
 
@@ -19,16 +19,24 @@ class Ownership:
     handed it to, never at the same time.
     """
 
-    def __init__(self, name: str, *, opener: object, step: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        opener: object,
+        step: Callable[[], str | None],
+        share: Callable[[str, Place | None, Place | None], None],
+    ) -> None:
         """Guard a session.
 
         Args:
             name: The session's name.
             opener: The worker that opened it.
             step: Returns the text of the step that has not ended, if there is one.
+            share: Told where a second worker was refused.
         """
         self.name = name
-        self.refused: tuple[Place | None, Place | None] | None = None
+        self._share = share
         self._opener = opener
         self._step = step
         self._deputy: object = None
@@ -83,7 +91,7 @@ class Ownership:
 
     def _refuse(self, me: object) -> None:
         here = calling_place()
-        self.refused = (self._owned_at, here)
+        self._share(self.name, self._owned_at, here)
         overlap = "at the same time" if self._inside is not None else "one after the other"
         raise BrokenPromise(_refusal(self.name, overlap, self._line(self._owner, self._owned_at),
                                      self._line(me, here)))  # fmt: skip

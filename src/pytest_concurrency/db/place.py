@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,10 @@ class Place:
     def __str__(self) -> str:
         """Return ``people.py:40``."""
         return f"{Path(self.path).name}:{self.line}"
+
+
+started_at: ContextVar[Place | None] = ContextVar("started_at", default=None)
+"""Where the step that runs was started, for steps without a line of the user's own."""
 
 
 @cache
@@ -61,6 +66,6 @@ def calling_place() -> Place | None:
                 return Place(path=code.co_filename, line=frame.f_lineno, function=code.co_name)
             frame = frame.f_back
         if crossed:
-            return None
+            return started_at.get()
         crossed = True
         frame = _awaiting_frame()

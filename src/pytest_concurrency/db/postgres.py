@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from queue import Empty, Queue, SimpleQueue
 from typing import TYPE_CHECKING, Any, final
 
+from pytest_concurrency.db.clones import ClonedTemplate, Janitor
 from pytest_concurrency.db.cluster import Cluster, open_cluster
 from pytest_concurrency.db.database import Build, Database
 from pytest_concurrency.errors import InternalError, MissingExtra
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 _PREFIX = "ptc"
 _AHEAD = 2
-_STOP = 30.0
-_CLONE_WAIT = 60.0
 
 
 @final
@@ -67,17 +64,22 @@ class PostgresServer:
         self._claim = self._admin.connect()
         _claim(self._claim, self._run)
         self._numbers = count(1)
-        self._templates: dict[str, _Template] = {}
-        self._janitor: _Janitor | None = None
+        self._templates: dict[str, ClonedTemplate] = {}
+        self._janitor = Janitor(self._admin)
 
-    def template(self, name: str, build: Build) -> _Template:
+    def template(self, name: str, build: Build) -> ClonedTemplate:
         """Return the template of this name, built by ``build(engine)`` if no process has yet."""
         found = self._templates.get(name)
         if found is None:
             database = f"{_PREFIX}_{self._run}_t{hashlib.sha256(name.encode()).hexdigest()[:8]}"
             self._build(database, build)
-            found = _Template(name=name, database=database, server=self, ahead=self._ahead)
-            self._templates[name] = found
+            found = self._templates[name] = ClonedTemplate(
+                name=name,
+                make=lambda: self._make(database),
+                wrap=self._wrap,
+                janitor=self._janitor,
+                ahead=self._ahead,
+            )
         return found
 
     def describe(self) -> str:
@@ -104,9 +106,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Drop every database that is not kept; end the server if it was started here."""
-        if self._janitor is not None:
-            self._janitor.stop()
-            self._janitor = None
+        self._janitor.stop()
         self._templates.clear()
         if self.cluster is None:
             _drop_run(self._claim, self._run)
@@ -147,13 +147,20 @@ class PostgresServer:
                 with suppress(Exception):
                     admin.exec_driver_sql("SELECT pg_advisory_unlock_all()")
 
-    def _name_clone(self) -> str:
-        return f"{_PREFIX}_{self._run}_p{os.getpid()}_{next(self._numbers)}"
+    def _make(self, template: str) -> tuple[str, Callable[[Connection], None]]:
+        name = f"{_PREFIX}_{self._run}_p{os.getpid()}_{next(self._numbers)}"
+        sql = f"CREATE DATABASE {name} TEMPLATE {template}"
+        return name, lambda admin: _execute(admin, sql)
 
-    def _work(self, job: Callable[[Connection], None]) -> None:
-        if self._janitor is None:
-            self._janitor = _Janitor(self._admin)
-        self._janitor.jobs.put(job)
+    def _wrap(self, name: str) -> Database:
+        url = self.url.set(database=name)
+        return Database(
+            backend="postgres",
+            url=url,
+            connect_command=_psql(url),
+            drop=lambda: self._janitor.do(lambda admin: _drop(admin, name)),
+            keep=lambda: self._keep(name),
+        )
 
     def _keep(self, database: str) -> None:
         if self.cluster is not None:
@@ -161,70 +168,6 @@ class PostgresServer:
         else:
             with self._admin.connect() as admin:
                 admin.exec_driver_sql(f"ALTER DATABASE {database} RENAME TO kept_{database}")
-
-
-@final
-class _Template:
-    """A database that nobody may connect to, and its clones made ahead."""
-
-    def __init__(self, *, name: str, database: str, server: PostgresServer, ahead: int) -> None:
-        self.name = name
-        self._database = database
-        self._server = server
-        self._ready: Queue[str | BaseException] = Queue()
-        for _ in range(ahead):
-            self._make_one()
-
-    def clone(self) -> Database:
-        self._make_one()
-        try:
-            made = self._ready.get(timeout=_CLONE_WAIT)
-        except Empty:
-            msg = f"no clone of {self._database} was made within {_CLONE_WAIT:g} s"
-            raise InternalError(msg) from None
-        if isinstance(made, BaseException):
-            raise made
-        url = self._server.url.set(database=made)
-        return Database(
-            backend="postgres",
-            url=url,
-            connect_command=_psql(url),
-            drop=lambda: self._server._work(lambda admin: _drop(admin, made)),  # noqa: SLF001
-            keep=lambda: self._server._keep(made),  # noqa: SLF001
-        )
-
-    def _make_one(self) -> None:
-        name = self._server._name_clone()  # noqa: SLF001
-
-        def make(admin: Connection) -> None:
-            try:
-                admin.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {self._database}")
-            except Exception as error:  # noqa: BLE001  (the test that takes the clone raises it)
-                self._ready.put(error)
-            else:
-                self._ready.put(name)
-
-        self._server._work(make)  # noqa: SLF001
-
-
-@final
-class _Janitor:
-    """Makes and drops databases while tests run."""
-
-    def __init__(self, admin: Engine) -> None:
-        self.jobs: SimpleQueue[Callable[[Connection], None] | None] = SimpleQueue()
-        self._admin = admin
-        self._thread = threading.Thread(target=self._work, name="clones", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self.jobs.put(None)
-        self._thread.join(_STOP)
-
-    def _work(self) -> None:
-        while (job := self.jobs.get()) is not None:
-            with suppress(Exception), self._admin.connect() as connection:
-                job(connection)
 
 
 def _need_driver() -> None:
@@ -238,7 +181,7 @@ def _admin_engine(url: URL) -> Engine:
     from sqlalchemy import create_engine
 
     # Four processes waiting to build one template need no more than a connection each.
-    return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=2, max_overflow=2)
+    return create_engine(url, isolation_level="AUTOCOMMIT", pool_size=2, pool_pre_ping=True)
 
 
 def _claim(connection: Connection, run: str) -> None:
@@ -269,6 +212,10 @@ def _drop(connection: Connection, name: str) -> None:
     with suppress(Exception):  # a template may have to become a plain database first
         connection.exec_driver_sql(f"ALTER DATABASE {name} IS_TEMPLATE false")
     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _execute(connection: Connection, sql: str) -> None:
+    connection.exec_driver_sql(sql)
 
 
 def _psql(url: Any) -> str:

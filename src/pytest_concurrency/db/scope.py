@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from pytest_concurrency.db import drivers
 from pytest_concurrency.db.busy import execute_patiently
+from pytest_concurrency.db.connection import WatchedConnection, current_worker
 from pytest_concurrency.db.deadlock import Deadlock, explain_deadlock
+from pytest_concurrency.db.place import Place
 from pytest_concurrency.db.timeline import timeline
 from pytest_concurrency.db.waits import Wait, control_engine, probe_for
-from pytest_concurrency.db.watch import EngineWatch, WatchedConnection, current_worker
+from pytest_concurrency.db.watch import EngineWatch
 from pytest_concurrency.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,6 +140,12 @@ class Scope:
     def timeline(self) -> str:
         """Return all statements of all sessions, with what waited for what."""
         return timeline(self.watch.statements, tuple(self.sessions))
+
+    def share(self, name: str, first: Place | None, second: Place | None) -> None:
+        """Let the leak report know of a session that two workers touched."""
+        found = self.found(name)
+        if found is not None:
+            found.shared = (first, second)
 
     def cancel(self, name: str) -> None:
         """End what a session is doing in the database, with an error on its side."""

@@ -12,7 +12,7 @@ from pytest_concurrency.db.place import Place
 if TYPE_CHECKING:
     from pytest_concurrency.db.waits import Wait
 
-_NAMED = re.compile(r"%\((\w+)\)s(?:::[\w ]+?\b(?:\(\d+\))?)?")
+_NAMED = re.compile(r"(?:%\((\w+)\)s|(?<!:):(\w+))(?:::[\w ]+?\b(?:\(\d+\))?)?")
 _NUMBERED = re.compile(r"\$(\d+)(?:::\w+(?: \w+)*?)?\b")
 _ORDERED = re.compile(r"\?|%s")
 _COLUMNS = re.compile(r"^(SELECT) (?:.(?! FROM ))+. FROM ", re.IGNORECASE)
@@ -69,7 +69,9 @@ def _fill(sql: str, parameters: object) -> str:
         parameters = parameters[0]
     if isinstance(parameters, Mapping):
         named: Mapping[str, Any] = parameters
-        return _NAMED.sub(lambda m: _value(named[m[1]]) if m[1] in named else m[0], sql)
+        return _NAMED.sub(
+            lambda m: _value(named[m[1] or m[2]]) if (m[1] or m[2]) in named else m[0], sql
+        )
     if not isinstance(parameters, Sequence) or isinstance(parameters, str):
         return sql
     ordered = list(parameters)

@@ -11,7 +11,8 @@ from pytest_concurrency.db.pglocks import PostgresProbe
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from pytest_concurrency.db.watch import EngineWatch, WatchedConnection
+    from pytest_concurrency.db.connection import WatchedConnection
+    from pytest_concurrency.db.watch import EngineWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

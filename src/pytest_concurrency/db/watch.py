@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections import deque
@@ -13,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.db import drivers
-from pytest_concurrency.db.busy import Patience
-from pytest_concurrency.db.place import Place, calling_place
+from pytest_concurrency.db.connection import WatchedConnection, current_worker
+from pytest_concurrency.db.place import calling_place
 from pytest_concurrency.db.statement import Statement
 
 if TYPE_CHECKING:
@@ -22,68 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 _KEEP = 20_000
+_WHOLE = 10_000
 NAME_OPTION = "pytest_concurrency_session"
-
-
-def current_worker() -> object:
-    """Return what runs now: the asyncio task if there is one, else the thread."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is not None:
-        try:
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
-        if task is not None:
-            return task
-    return threading.current_thread()
-
-
-@final
-class WatchedConnection:
-    """What is known about one connection to the database.
-
-    Attributes:
-        number: The server's own number for it, else a running number.
-        session: The name of the session that uses it, if it has one.
-        driver: The driver's connection.
-        opened: The line that took it out of the pool; ``None`` while it is in the pool.
-        checked_out: Whether it is out of the pool.
-        begun_ns: When its transaction began; ``None`` outside of one.
-        last: The last statement it carried.
-        returned_dirty: The place and the last statement of a return inside a transaction.
-        shared: The two places where two workers used it at the same time.
-        wrote: Whether the transaction holds SQLite's write lock.
-    """
-
-    def __init__(self, number: int, driver: Any) -> None:  # noqa: D107  (made by the watch)
-        self.number = number
-        self.driver = driver
-        self.session: str | None = None
-        self.opened: Place | None = None
-        self.checked_out = False
-        self.begun_ns: int | None = None
-        self.last: Statement | None = None
-        self.current: Statement | None = None
-        self.returned_dirty: Statement | None = None
-        self.shared: tuple[Place | None, Place | None] | None = None
-        self.wrote = False
-        self.user: object = None
-        self.user_place: Place | None = None
-        self.worker: object = None
-        self.proxy: weakref.ref[Any] | None = None
-        self.named_locks: set[str] = set()
-        self.patience: Patience | None = None
-
-    @property
-    def name(self) -> str:
-        """The session's name, or ``connection 4121``."""
-        return self.session or f"connection {self.number}"
-
-    @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open, as the driver knows it."""
-        known = drivers.in_transaction(self.driver)
-        return self.begun_ns is not None if known is None else known
 
 
 @final
@@ -227,11 +166,13 @@ class EngineWatch:
         found.session = connection.get_execution_options().get(NAME_OPTION, found.session)
         self._open(found, sql, values)
 
-    def _after(self, connection: Connection, cursor: Any, sql: str, *_: Any) -> None:
+    def _after(self, connection: Connection, cursor: Any, *_: Any) -> None:
         found = self.of(connection)
+        statement = found.current
         rows = getattr(cursor, "rowcount", -1)
         self._close(found, rows=rows if isinstance(rows, int) and rows >= 0 else None)
-        self._notice_locks(found, sql)
+        if statement is not None:
+            self._notice_locks(found, statement)
 
     def _on_error(self, context: Any) -> None:
         if context.connection is not None and not context.connection.invalidated:
@@ -263,12 +204,12 @@ class EngineWatch:
             statement.rows, statement.error = rows, error
             statement.ended_ns = perf_counter_ns()
 
-    def _notice_locks(self, found: WatchedConnection, sql: str) -> None:
+    def _notice_locks(self, found: WatchedConnection, statement: Statement) -> None:
         """Keep what no server tells later: SQLite's writer, MySQL's named locks."""
         if self.engine.dialect.name == "sqlite":
-            found.wrote = found.wrote or _takes_write_lock(sql)
-        elif self.engine.dialect.name in {"mysql", "mariadb"} and "_LOCK" in sql.upper():
-            found.named_locks.add(sql)
+            found.wrote = found.wrote or _takes_write_lock(statement.sql)
+        elif self.engine.dialect.name in {"mysql", "mariadb"} and "_LOCK" in statement.sql.upper():
+            found.named_locks.add(statement.text(_WHOLE))
 
     def _wrap(self, name: str) -> None:
         """Time commits and rollbacks: SQLAlchemy has an event before them and none after."""

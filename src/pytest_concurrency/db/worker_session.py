@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, final
 from sqlalchemy.engine import CursorResult, Result
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.sql import Executable
+from sqlalchemy.sql import ClauseElement, Executable
 
 from pytest_concurrency.db.ownership import Ownership
+from pytest_concurrency.db.place import calling_place, started_at
 from pytest_concurrency.db.statement import sql_text
 from pytest_concurrency.db.steps import AsyncStep, Step, StepThread
 from pytest_concurrency.errors import UsageError
@@ -44,7 +45,9 @@ class GuardedSession(Session):
         self.name = name
         self._scope = scope
         self._step: Step | AsyncStep | None = None
-        self._ownership = Ownership(name, opener=scope.opener, step=self._active_step)
+        self._ownership = Ownership(
+            name, opener=scope.opener, step=self._active_step, share=scope.share
+        )
         super().__init__(**options)
 
     def _active_step(self) -> str | None:
@@ -55,6 +58,7 @@ class GuardedSession(Session):
         if (text := self._active_step()) is not None:
             raise UsageError(self._ownership.still_in(text))
         self._scope.prepare_to_look()
+        started_at.set(calling_place())
         self._step = kind(session=self.name, text=_named(what), looker=self._scope)
         return self._step
 
@@ -166,6 +170,9 @@ def _call(session: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def _named(what: object) -> str:
-    if isinstance(what, str | Executable):
-        return sql_text(str(what), width=76)
+    if isinstance(what, str):
+        return sql_text(what, width=76)
+    if isinstance(what, ClauseElement):
+        compiled = what.compile()
+        return sql_text(str(compiled), compiled.params, width=76)
     return f"{getattr(what, '__qualname__', what)}()"
