@@ -38,8 +38,7 @@ class MissingExtra(ImportError):
             extra: The extra of this distribution that provides it.
         """
         super().__init__(
-            f"{what} needs the extra {extra!r}. "
-            f"Run: pip install 'pytest-concurrency-slo[{extra}]'"
+            f"{what} needs the extra {extra!r}. Run: pip install 'pytest-concurrency-slo[{extra}]'"
         )
 
 

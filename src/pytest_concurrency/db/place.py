@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 
 _PACKAGE = str(Path(__file__).parent.parent)
 
@@ -46,6 +46,10 @@ def _is_foreign(path: str) -> bool:
     return path.startswith(sysconfig.get_paths()["stdlib"])
 
 
+def _is_loop(code: CodeType) -> bool:
+    return code.co_name == "_run" and code.co_filename.endswith("events.py")
+
+
 def _awaiting_frame() -> FrameType | None:
     """Return the frame that awaits the greenlet in which SQLAlchemy runs async calls."""
     greenlet = sys.modules.get("greenlet")
@@ -64,7 +68,8 @@ def calling_place() -> Place | None:
             code = frame.f_code
             if not _is_foreign(code.co_filename):
                 return Place(path=code.co_filename, line=frame.f_lineno, function=code.co_name)
-            frame = frame.f_back
+            # Who runs the event loop did not call: the task has no caller.
+            frame = None if _is_loop(code) else frame.f_back
         if crossed:
             return started_at.get()
         crossed = True

@@ -103,4 +103,6 @@ def sql_text(sql: str, parameters: object = None, *, width: int = 60) -> str:
         text = f"{text}  x {len(parameters)}"
     if len(text) > width:
         text = _COLUMNS.sub(r"\1 ... FROM ", text)
-    return text if len(text) <= max(width, 40) else f"{text[: max(width, 40) - 4]} ..."
+    if len(text) <= width:
+        return text
+    return f"{text[: width - 4].rstrip()} ..."

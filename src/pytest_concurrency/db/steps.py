@@ -93,6 +93,7 @@ class _Told:
                     self._wait = wait
                     return
                 yield first
+                asking |= {first.session}
                 since = perf_counter_ns()
             if perf_counter_ns() > deadline:
                 raise BrokenPromise(self._too_long())

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.db.statement import Statement
 
 _WIDTH = 96
-_NARROWEST = 30
+_NARROWEST = 28
 _MOST_ROWS = 3
 _MOST_STATEMENTS = 60
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_concurrency.db.innodb import InnodbProbe
 from pytest_concurrency.db.pglocks import PostgresProbe
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from pytest_concurrency.db.connection import WatchedConnection
     from pytest_concurrency.db.watch import EngineWatch
+
+
+_SYNC = {"asyncpg": "psycopg", "aiomysql": "pymysql", "asyncmy": "pymysql"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,7 @@ def probe_for(engine: Engine) -> Probe | None:
     return InnodbProbe() if name in {"mysql", "mariadb"} else None
 
 
-def control_engine(engine: Engine, **options: Any) -> Engine:
+def control_engine(engine: Engine) -> Engine:
     """Return an engine for one connection of our own, outside of the watched pool."""
     from sqlalchemy import NullPool, create_engine
 
