@@ -3,23 +3,26 @@
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from pytest_concurrency.db import SqliteServer
 from pytest_concurrency.db.mariadb import MariadbServer
 from pytest_concurrency.db.postgres import PostgresServer
 
 SCHEMA = [
-    "CREATE TABLE account (id INTEGER NOT NULL PRIMARY KEY, balance INTEGER NOT NULL, "
-    "version INTEGER NOT NULL DEFAULT 1)",
-    "CREATE TABLE doctor (id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE, "
-    "on_call INTEGER NOT NULL)",
+    """CREATE TABLE account (
+        id INTEGER NOT NULL PRIMARY KEY, balance INTEGER NOT NULL,
+        version INTEGER NOT NULL DEFAULT 1)""",
+    """CREATE TABLE doctor (
+        id INTEGER NOT NULL PRIMARY KEY, name VARCHAR(20) NOT NULL UNIQUE,
+        on_call INTEGER NOT NULL)""",
     "INSERT INTO account (id, balance) VALUES (1, 10), (2, 20)",
     "INSERT INTO doctor (id, name, on_call) VALUES (1, 'ann', 1), (2, 'bob', 1)",
 ]
@@ -57,8 +60,8 @@ def postgres_server(run_name):
 
 
 @pytest.fixture(scope="session")
-def mariadb_url(run_name):
-    """The URL of a MariaDB that all processes of the run share: the first starts it."""
+def mariadb_url():
+    """The URL of a MariaDB, started for this process unless one is given."""
     given = os.environ.get("TEST_MARIADB_URL")
     if given:
         yield given
@@ -74,7 +77,7 @@ def mariadb_url(run_name):
     user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     shutil.chown(home, user)
     common = ["--no-defaults", f"--datadir={home}/data", f"--user={user}"]
-    subprocess.run(
+    subprocess.run(  # noqa: S603  (the server under test)
         [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
         check=True,
         capture_output=True,
@@ -82,10 +85,12 @@ def mariadb_url(run_name):
     settings = ["--skip-networking", f"--socket={home}/s", "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M", "--skip-log-bin"]  # fmt: skip
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen([program, *common, *settings], stdout=log, stderr=log)
+        process = subprocess.Popen(  # noqa: S603  (the server under test)
+            [program, *common, *settings], stdout=log, stderr=log
+        )
     url = f"mariadb+pymysql://root@localhost/?unix_socket={home}/s"
     try:
-        await_answer(url, process)
+        await_answer(home / "s", process)
         yield url
     finally:
         process.kill()
@@ -93,17 +98,14 @@ def mariadb_url(run_name):
         shutil.rmtree(home)
 
 
-def await_answer(url, process):
-    engine = create_engine(url)
+def await_answer(path, process):
+    """Return once a server greets on its socket."""
     for _ in range(2000):
         assert process.poll() is None, "MariaDB did not start"
-        try:
-            engine.connect().close()
-        except Exception:  # noqa: BLE001  (not there yet)
-            time.sleep(0.005)
-        else:
-            break
-    engine.dispose()
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(str(path)) == 0 and client.recv(1):
+                return
+        time.sleep(0.005)
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,7 @@ def write(balance):
 
 def balance_of(engine, number=1):
     with engine.connect() as connection:
-        return connection.scalar(text(f"SELECT balance FROM account WHERE id = {number}"))
-
-
-def at(level):
-    return {"isolation_level": level}
+        return connection.scalar(text("SELECT balance FROM account WHERE id = :id"), {"id": number})
 
 
 @pytest.mark.parametrize("backend", ["postgres", "mariadb"])

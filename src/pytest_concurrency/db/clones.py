@@ -40,6 +40,20 @@ class Janitor:
             self._thread = threading.Thread(target=self._work, name="clones", daemon=True)
             self._thread.start()
 
+    def alone(self, action: Callable[[], None]) -> None:
+        """Do something between two jobs, and return when it is done."""
+        done: Queue[Exception | None] = Queue()
+
+        def job(connection: Connection) -> None:
+            connection.invalidate()
+            action()
+            done.put(None)
+
+        self.do(job, failed=done.put)
+        error = done.get()
+        if error is not None:
+            raise error
+
     def stop(self) -> None:
         """End after the last job."""
         if self._thread is not None:

@@ -66,11 +66,12 @@ def close(session: GuardedSession, connection: Connection) -> None:
 
 
 def verify(scope: Scope) -> None:
-    """Hold that every session's connection is back and outside of a transaction."""
+    """Hold that no connection went back to the pool inside a transaction."""
     for found in scope.watch.connections:
-        if found.returned_dirty is not None and found.returned_dirty.session in scope.sessions:
+        after = found.dirty_after
+        if found.returned_dirty and after is not None and after.session in scope.sessions:
             msg = (
-                f"session {found.returned_dirty.session!r}: its connection went back to the pool "
-                f"inside a transaction, after {found.returned_dirty.text()}"
+                f"session {after.session!r}: its connection went back to the pool inside a "
+                f"transaction, after {after.text()}"
             )
             raise BrokenPromise(msg)

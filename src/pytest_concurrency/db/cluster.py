@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -61,10 +62,11 @@ class Cluster:
         return f"postgresql+psycopg://postgres@/postgres?host={self.directory / 'home'}&port=5432"
 
     def restart(self) -> None:
-        """Stop the server at once, as a crash would, and start it again."""
-        supervisor.stop_server(self.directory / "home" / "data")
-        supervisor.start_server(_task(self.binaries, self.directory, self._user))
-        _await_ready(self.directory)
+        """Let the supervisor stop the server and start it again; every connection is lost."""
+        old = supervisor.postmaster(self.directory / "home" / "data")
+        _, _, number = json.loads((self.directory / "task").read_text())
+        os.kill(number, signal.SIGHUP)
+        _await_ready(self.directory, besides=old)
 
     def keep(self) -> None:
         """Let the server go on after this run; the next run ends it."""
@@ -81,7 +83,7 @@ class Cluster:
         deadline = time.monotonic() + _START
         while last and not kept and self.directory.exists() and time.monotonic() < deadline:
             time.sleep(_STEP)
-        if self._supervisor is not None and not self.directory.exists():
+        if self._supervisor is not None and last:
             with suppress(ChildProcessError):
                 os.waitpid(self._supervisor, 0)
 
@@ -120,7 +122,7 @@ def _join(directory: Path, user: str | None) -> Cluster | None:
     if not task.exists() or supervisor.postmaster(directory / "home" / "data") is None:
         os.close(lock)
         return None
-    path, source = json.loads(task.read_text())
+    path, source, _ = json.loads(task.read_text())
     found = Binaries(directory=Path(path), source=source)
     return Cluster(binaries=found, directory=directory, lock=lock, user=user)
 
@@ -136,7 +138,7 @@ def _start(binaries: Binaries, directory: Path, user: str | None) -> Cluster:
     quiet = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     number = os.posix_spawn(sys.executable, argv, os.environ, file_actions=quiet, setsid=True)
     _await_ready(directory)
-    (directory / "task").write_text(json.dumps([str(binaries.directory), binaries.source]))
+    (directory / "task").write_text(json.dumps([str(binaries.directory), binaries.source, number]))
     found = Cluster(binaries=binaries, directory=directory, lock=lock, user=user)
     found._supervisor = number  # noqa: SLF001
     return found
@@ -161,12 +163,13 @@ def _task(binaries: Binaries, directory: Path, user: str | None) -> dict[str, An
     }
 
 
-def _await_ready(directory: Path) -> None:
+def _await_ready(directory: Path, *, besides: int | None = None) -> None:
     deadline = time.monotonic() + _START
     status = directory / "home" / "data" / "postmaster.pid"
     while time.monotonic() < deadline:
         with suppress(OSError):
-            if status.read_text().rstrip().endswith("ready"):
+            told = status.read_text().split()
+            if told and told[-1] == "ready" and told[0] != str(besides):
                 return
         time.sleep(_STEP)
     log = (directory / "log").read_text(errors="replace").strip().splitlines()[-5:]

@@ -38,7 +38,8 @@ class WatchedConnection:
         checked_out: Whether it is out of the pool.
         begun_ns: When its transaction began; ``None`` outside of one.
         last: The last statement it carried.
-        returned_dirty: The place and the last statement of a return inside a transaction.
+        returned_dirty: Whether it went back to the pool inside a transaction.
+        dirty_after: Its last statement before that.
         shared: The two places where two workers used it at the same time.
         wrote: Whether the transaction holds SQLite's write lock.
     """
@@ -52,7 +53,8 @@ class WatchedConnection:
         self.begun_ns: int | None = None
         self.last: Statement | None = None
         self.current: Statement | None = None
-        self.returned_dirty: Statement | None = None
+        self.returned_dirty = False
+        self.dirty_after: Statement | None = None
         self.shared: tuple[Place | None, Place | None] | None = None
         self.wrote = False
         self.user: object = None

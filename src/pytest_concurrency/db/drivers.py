@@ -43,8 +43,8 @@ def in_transaction(driver: Any) -> bool | None:
         known = getattr(driver, name, None)
         if known is not None:
             return bool(known() if callable(known) else known)
-    flags = getattr(driver, "server_status", None)
-    return None if flags is None else bool(flags & _MYSQL_IN_TRANSACTION)
+    # PyMySQL keeps its flags up to date after writes only: unset, they say nothing.
+    return True if getattr(driver, "server_status", 0) & _MYSQL_IN_TRANSACTION else None
 
 
 def sync_engine(engine: Any) -> Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pytest_concurrency.db.watch import EngineWatch
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+Told = dict[int, tuple[str | None, list[str]]]
 Kind = Literal["transaction", "connection", "dirty", "lock", "shared"]
 
 _LEFT = {
@@ -28,6 +30,8 @@ _ELSE = {
     "shared": ("shared {} between workers", "session", "sessions"),
 }
 _WIDTH = 58
+_LOOKS = 5
+_MOMENT = 0.003
 _SECOND = 1_000_000_000
 
 _POSTGRES = """
@@ -132,7 +136,13 @@ def find_leaks(
             without it only what the drivers know is told, and no advisory lock is found.
         database: The database's name, if it is not that of the engine's URL.
     """
-    told = _told(watch, ask, database) if ask is not None else {}
+    told: Told = {}
+    for _ in range(_LOOKS):
+        told = _told(watch, ask, database) if ask is not None else {}
+        if told.keys() <= {one.number for one in watch.connections}:
+            break
+        # A connection that was closed just now takes the server a moment to forget.
+        time.sleep(_MOMENT)
     leaks = [leak for one in watch.connections if (leak := _leak(one, told.pop(one.number, None)))]
     leaks += [_stranger(number, *facts) for number, facts in told.items()]
     return LeakReport(leaks=tuple(leaks))
@@ -159,7 +169,7 @@ def _leak(found: WatchedConnection, told: tuple[str | None, list[str]] | None) -
         kinds.append("transaction")
     if found.checked_out:
         kinds.append("connection")
-    if found.returned_dirty is not None:
+    if found.returned_dirty:
         kinds.append("dirty")
     if locks:
         kinds.append("lock")
@@ -167,7 +177,7 @@ def _leak(found: WatchedConnection, told: tuple[str | None, list[str]] | None) -
         kinds.append("shared")
     if not kinds:
         return None
-    last = found.returned_dirty or found.last
+    last = found.dirty_after or found.last
     return Leak(
         kinds=tuple(kinds),
         connection=found.number,
@@ -217,9 +227,7 @@ def _stranger(number: int, query: str | None, locks: list[str]) -> Leak:
     )
 
 
-def _told(
-    watch: EngineWatch, ask: Callable[[], Connection], database: str | None
-) -> dict[int, tuple[str | None, list[str]]]:
+def _told(watch: EngineWatch, ask: Callable[[], Connection], database: str | None) -> Told:
     """Return what the server knows: open transactions and session locks, by connection."""
     name = watch.engine.dialect.name
     if name == "postgresql":
@@ -229,8 +237,8 @@ def _told(
     return {}
 
 
-def _postgres(control: Connection, database: str | None) -> dict[int, tuple[str | None, list[str]]]:
-    found: dict[int, tuple[str | None, list[str]]] = {}
+def _postgres(control: Connection, database: str | None) -> Told:
+    found: Told = {}
     for row in control.exec_driver_sql(_POSTGRES, {"name": database}).mappings():
         query = None
         if str(row["state"]).startswith("idle in transaction"):
@@ -244,13 +252,11 @@ def _postgres(control: Connection, database: str | None) -> dict[int, tuple[str 
     return found
 
 
-def _mysql(
-    control: Connection, connections: Sequence[WatchedConnection]
-) -> dict[int, tuple[str | None, list[str]]]:
+def _mysql(control: Connection, connections: Sequence[WatchedConnection]) -> Told:
     """Ask for each lock that was named in a statement who holds it."""
     from pytest_concurrency.db.innodb import lock_names
 
-    found: dict[int, tuple[str | None, list[str]]] = {}
+    found: Told = {}
     for name in sorted({name for one in connections for name in lock_names(one.named_locks)}):
         holder = control.exec_driver_sql("SELECT IS_USED_LOCK(%s)", (name,)).scalar()
         if holder is not None:

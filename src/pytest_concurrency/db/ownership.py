@@ -32,7 +32,7 @@ class Ownership:
         Args:
             name: The session's name.
             opener: The worker that opened it.
-            step: Returns the text of the step that has not ended, if there is one.
+            step: Returns the text of the step that still waits, if there is one.
             share: Told where a second worker was refused.
         """
         self.name = name
@@ -53,12 +53,12 @@ class Ownership:
     def __enter__(self) -> None:
         """Let the current worker in, or refuse it."""
         me = current_worker()
+        if me is not self._deputy and self._inside is not me and (text := self._step()) is not None:
+            raise UsageError(self.still_in(text))
         with self._lock:
             if self._inside is me:
                 self._depth += 1
                 return
-            if me is not self._deputy and (text := self._step()) is not None:
-                raise UsageError(self.still_in(text))
             if self._inside is not None or not self._may(me):
                 self._refuse(me)
             self._inside, self._depth = me, 1

@@ -98,8 +98,7 @@ class PostgresServer:
         if self.cluster is None:
             msg = f"{self.url.render_as_string()} was not started by the plugin."
             raise InternalError(msg)
-        self.cluster.restart()
-        self._admin.dispose()
+        self._janitor.alone(self.cluster.restart)
         self._claim.invalidate()
         self._claim = self._admin.connect()
         _claim(self._claim, self._run)

@@ -68,11 +68,17 @@ def start_server(task: dict[str, Any]) -> None:
         )
 
 
+def restart(task: dict[str, Any]) -> None:
+    """Stop the server and start it again."""
+    stop_server(Path(task["directory"]) / "home" / "data")
+    start_server(task)
+
+
 def main(task: dict[str, Any]) -> None:
     """Start the server, wait until nobody holds the lock, clean up."""
     directory = Path(task["directory"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, lambda *_: restart(task))
     signal.signal(signal.SIGCHLD, lambda *_: _reap())
     lock = os.open(directory / "lock", os.O_RDWR)
     start_server(task)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 _WIDTH = 96
 _NARROWEST = 28
 _MOST_ROWS = 3
+_MOST_LINES = 3
 _MOST_STATEMENTS = 60
 
 
@@ -24,7 +26,7 @@ def timeline(statements: Iterable[Statement], sessions: Sequence[str]) -> str:
     shown = [one for one in statements if one.session in sessions]
     left_out = len(shown) - _MOST_STATEMENTS
     shown = shown[-_MOST_STATEMENTS:]
-    digits = len(str(2 * len(shown)))
+    digits = len(str(len(shown) + sum(bool(one.waits) for one in shown)))
     width = (_WIDTH - digits - 1) // max(len(sessions), 1) - 2
     columns = width >= _NARROWEST
     width = width if columns else _WIDTH - digits - 4 - max(map(len, sessions), default=0)
@@ -54,14 +56,14 @@ def _entries(statements: list[Statement], width: int) -> list[tuple[str, list[st
     happened: list[tuple[int, str, list[str]]] = []
     starts = [one.started_ns for one in statements]
     for one in statements:
-        text = [one.text(width)]
+        text = _wrapped(one.text(_MOST_LINES * width), width)
         overtaken = one.ended_ns is None or any(
             one.started_ns < start < one.ended_ns for start in starts
         )
         if not one.waits or not overtaken:
             happened.append((one.started_ns, one.session, text + _ending(one, width)))
             continue
-        text += [f"... {wait}"[:width] for wait in one.waits[:1]]
+        text += _wrapped(f"... {one.waits[0]}", width)
         happened.append((one.started_ns, one.session, text))
         if one.ended_ns is not None:
             waited = (one.ended_ns - one.started_ns) / 1e6
@@ -72,14 +74,18 @@ def _entries(statements: list[Statement], width: int) -> list[tuple[str, list[st
 
 def _ending(one: Statement, width: int) -> list[str]:
     if one.error is not None:
-        return [f"!! {one.error}"[:width]]
+        return _wrapped(f"!! {one.error}", width)
     if one.ended_ns is None:
         return ["... has not ended"]
     if one.values is not None:
-        return [f"-> {_rows(one.values)}"[:width]]
+        return _wrapped(f"-> {_rows(one.values)}", width)
     if one.rows is not None and one.sql not in {"COMMIT", "ROLLBACK"}:
         return [f"-> {one.rows} row{'' if one.rows == 1 else 's'}"]
     return []
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return wrap(text, width, max_lines=_MOST_LINES, placeholder=" ...")
 
 
 def _rows(values: Sequence[object]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_concurrency.db.innodb import InnodbProbe
 from pytest_concurrency.db.pglocks import PostgresProbe
+from pytest_concurrency.errors import MissingExtra
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -64,7 +65,15 @@ def control_engine(engine: Engine) -> Engine:
     """Return an engine for one connection of our own, outside of the watched pool."""
     from sqlalchemy import NullPool, create_engine
 
-    return create_engine(engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", **options)
+    url = engine.url
+    if engine.dialect.is_async and engine.dialect.driver in _SYNC:
+        url = url.set(drivername=f"{url.get_backend_name()}+{_SYNC[engine.dialect.driver]}")
+    try:
+        return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    except ModuleNotFoundError:
+        what = "asking the database who waits"
+        extra = "postgres" if url.get_backend_name() == "postgresql" else "mariadb"
+        raise MissingExtra(what, extra) from None
 
 
 def lock_waits(watch: EngineWatch) -> dict[WatchedConnection, Wait]:

@@ -144,8 +144,8 @@ class EngineWatch:
         if found is None:
             return
         if dbapi is not None and found.in_transaction:
-            found.returned_dirty = found.last
-        elif found.returned_dirty is None:
+            found.returned_dirty, found.dirty_after = True, found.last
+        else:
             found.begun_ns = None
         found.checked_out = False
         found.wrote = False

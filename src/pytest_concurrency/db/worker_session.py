@@ -7,13 +7,16 @@ The one module of this room that imports SQLAlchemy when it is imported: a sessi
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, final
 
 from sqlalchemy.engine import CursorResult, Result
+from sqlalchemy.exc import MissingGreenlet
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ClauseElement, Executable
+from sqlalchemy.util import await_only
 
 from pytest_concurrency.db.ownership import Ownership
 from pytest_concurrency.db.place import calling_place, started_at
@@ -46,7 +49,7 @@ class GuardedSession(Session):
         self._scope = scope
         self._step: Step | AsyncStep | None = None
         self._ownership = Ownership(
-            name, opener=scope.opener, step=self._active_step, share=scope.share
+            name, opener=scope.opener, step=self._step_after_settling, share=scope.share
         )
         super().__init__(**options)
 
@@ -54,8 +57,20 @@ class GuardedSession(Session):
         step = self._step
         return None if step is None or step._ended.is_set() else step.text  # noqa: SLF001
 
+    def _step_after_settling(self) -> str | None:
+        """Return the text of a step that still waits, once that is known."""
+        step = self._step
+        if self._active_step() is None:
+            return None
+        if isinstance(step, Step):
+            step.settle()
+        elif step is not None:
+            with suppress(MissingGreenlet):  # called where nothing can be awaited: it counts as is
+                await_only(step.settle())
+        return self._active_step()
+
     def _begin_step(self, kind: type[Step | AsyncStep], what: object) -> Step | AsyncStep:
-        if (text := self._active_step()) is not None:
+        if (text := self._step_after_settling()) is not None:
             raise UsageError(self._ownership.still_in(text))
         self._scope.prepare_to_look()
         started_at.set(calling_place())
@@ -145,6 +160,9 @@ class AsyncWorkerSession(AsyncSession):
             kwargs: For a function, its keyword arguments.
         """
         guarded = self.sync_session
+        before = guarded._step  # noqa: SLF001
+        if isinstance(before, AsyncStep):
+            await before.settle()
         step = guarded._begin_step(AsyncStep, what)  # noqa: SLF001
         if not isinstance(step, AsyncStep):  # pragma: no cover  (narrows the type)
             raise TypeError
