@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-Kind = Literal["statement", "commit", "rollback", "savepoint", "release", "rollback to"]
+Kind = Literal["statement", "commit", "rollback"]
 
 
 class StatementListener(Protocol):
-    """What is called before each statement, commit, rollback and savepoint.
+    """What is called before each statement, commit and rollback.
 
     It runs on the worker that is about to reach the database, so it may pause that worker; under
     an async engine it runs in SQLAlchemy's greenlet, where ``await_only`` awaits.
@@ -26,8 +26,8 @@ class StatementListener(Protocol):
 
         Args:
             connection: The connection that will carry it.
-            kind: What it is.
-            sql: Its text; for a savepoint, the savepoint's name.
+            kind: What it is; savepoints are statements.
+            sql: Its text.
             parameters: Its values.
         """
         ...
@@ -41,7 +41,7 @@ def listen(engine: Engine | AsyncEngine, listener: StatementListener) -> Callabl
 
     Args:
         engine: A sync or an async engine.
-        listener: Called before each statement, commit, rollback and savepoint.
+        listener: Called before each statement, commit and rollback.
     """
     from sqlalchemy import event
 
@@ -54,9 +54,6 @@ def listen(engine: Engine | AsyncEngine, listener: StatementListener) -> Callabl
         ("before_cursor_execute", before),
         ("commit", lambda connection: listener(connection, "commit", "COMMIT", ())),
         ("rollback", lambda connection: listener(connection, "rollback", "ROLLBACK", ())),
-        ("savepoint", lambda c, name: listener(c, "savepoint", name, ())),
-        ("release_savepoint", lambda c, name, _: listener(c, "release", name, ())),
-        ("rollback_savepoint", lambda c, name, _: listener(c, "rollback to", name, ())),
     ]
     for name, function in heard:
         event.listen(target, name, function)
