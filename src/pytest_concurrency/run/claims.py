@@ -51,10 +51,14 @@ def refuse_winners(outcome: Outcome[Any], winners: Sequence[Call]) -> NoReturn:
     total = count(len(outcome) + outcome.unfinished, "call")
     failed = [call for call in outcome.calls if call.error is not None]
     lines = [f"One call should succeed; {len(winners) or 'none'} of {total} did:"]
+    groups = _grouped(winners, None)
     rows = [
-        ("returned", one_line(repr_of(call.value)), workers_text([call.worker])) for call in winners
+        (f"returned {one_line(repr_of(value))}", workers_text(call.worker for call in calls))
+        for value, calls in groups[:MOST_ROWS]
     ]
-    lines += _indent(rows)
+    lines += [f"  {line}" for line in aligned(rows, counts=False)]
+    if len(groups) > MOST_ROWS:
+        lines.append(f"  and {len(groups) - MOST_ROWS:,} more")
     if failed:
         lines += ["The others raised:" if winners else "They raised:", *tally_rows(failed, None)]
     if outcome.unfinished:
@@ -107,8 +111,4 @@ def _group_rows(groups: Sequence[tuple[Any, list[Call]]]) -> list[str]:
         for value, calls in groups[:MOST_ROWS]
     ]
     rest = len(groups) - len(rows)
-    return [*_indent(rows), *([f"  and {rest:,} more"] if rest else [])]
-
-
-def _indent(rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"  {line}" for line in aligned(rows)] if rows else []
+    return [*(f"  {line}" for line in aligned(rows)), *([f"  and {rest:,} more"] if rest else [])]

@@ -13,6 +13,7 @@ from pytest_concurrency.run.place import without_our_frames
 from pytest_concurrency.run.recording import Recording
 from pytest_concurrency.run.story import failure_note, summary
 from pytest_concurrency.run.tally import error_line
+from pytest_concurrency.slo.evidence import Evidence, evidence_of_calls
 
 T = TypeVar("T")
 UNSEEN = (
@@ -139,6 +140,10 @@ class Outcome(Generic[T]):
             self._overlap = measure_overlap(self._calls)
         return self._overlap
 
+    def evidence(self) -> Evidence:
+        """Return what objectives are held against: durations, failures, wall time."""
+        return evidence_of_calls(self._calls, unfinished=self.unfinished)
+
     @property
     def failures(self) -> int:
         """How many calls raised."""
@@ -146,8 +151,9 @@ class Outcome(Generic[T]):
 
     @property
     def has_unseen_errors(self) -> bool:
-        """Whether calls failed and nobody has asked about it yet."""
-        return not self._seen and len(self.values) < len(self._calls)
+        """Whether calls failed, nobody has asked about it yet, and none of them ended the run."""
+        is_told = self._seen or self._recording.fatal is not None
+        return not is_told and len(self.values) < len(self._calls)
 
     def forget_looks(self) -> None:
         """Take back that anybody has asked: those who only observe do not speak for the test."""

@@ -250,6 +250,8 @@ class Run:
             self._settings.observe(outcome)
             outcome.forget_looks()
         if self.recording.fatal is not None:
+            if self._litter is not None:  # nobody gets the outcome
+                shutil.rmtree(self._litter, ignore_errors=True)
             fatal = without_our_frames(self.recording.fatal)
             if ending.left_running:
                 fatal.add_note(f"\n{left_text(ending.left_running)}")

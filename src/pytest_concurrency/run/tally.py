@@ -96,6 +96,8 @@ def aligned(rows: Sequence[Sequence[str]], *, counts: bool = True) -> list[str]:
         rows: The cells.
         counts: Whether the first column is a count, set to the right and close to the second.
     """
+    if not rows:
+        return []
     kept = [column for column in zip(*rows, strict=True) if any(column)]
     padded = []
     for number, column in enumerate(kept):
