@@ -1,12 +1,13 @@
-"""Two races in released libraries, found without touching them; the documentation tells the story."""
+"""Two races in released libraries, found without touching them; `docs/` tells their story."""
 
 import pytest
 
 from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.settings import Settings
 
 
 def test_a_limit_of_one_lets_two_through():
-    """limits 5.8.0: the first two hits of a key in memory can both be admitted."""
+    """In limits 5.8.0 the first two hits of a key in memory can both be admitted."""
     limits = pytest.importorskip("limits", reason="the group case-studies is not installed")
     from limits.storage import MemoryStorage
     from limits.strategies import FixedWindowRateLimiter
@@ -19,11 +20,11 @@ def test_a_limit_of_one_lets_two_through():
         assert admitted.count(True) <= 1
 
     with pytest.raises(AssertionError, match=r"assert 2 <= 1"):
-        interleave(packages=["limits"])(body)
+        interleave(settings=Settings(packages=["limits"]))(body)
 
 
 def test_an_event_is_lost():
-    """python-statemachine 3.2.2: an event that was sent can be left in the queue."""
+    """In python-statemachine 3.2.2 an event that was sent can be left in the queue."""
     pytest.importorskip("statemachine", reason="the group case-studies is not installed")
     from statemachine import State, StateMachine
 
@@ -41,4 +42,4 @@ def test_an_event_is_lost():
         assert bell.rung == 2
 
     with pytest.raises(AssertionError, match=r"assert 1 == 2"):
-        interleave(packages=["statemachine"])(body)
+        interleave(settings=Settings(packages=["statemachine"], seconds=60))(body)

@@ -3,6 +3,7 @@
 import pytest
 
 from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.settings import Settings
 
 from .corpus import programs
 
@@ -18,7 +19,7 @@ def test_buggy_program_is_caught_on_every_seed(program):
     """A buggy program fails within the default budget, in the way it is known to, on any seed."""
     for seed in SEEDS:
         with pytest.raises(program.fails) as caught:
-            interleave(seed=seed)(program.body)
+            interleave(settings=Settings(seed=seed))(program.body)
 
         assert type(caught.value) is program.fails
         assert program.says in str(caught.value)
@@ -27,7 +28,9 @@ def test_buggy_program_is_caught_on_every_seed(program):
 @pytest.mark.parametrize("program", named("correct"))
 def test_correct_program_is_never_accused(program):
     """A correct program passes, and is explored completely where that is within reach."""
-    explored = interleave(schedules=program.budget or 5_000)(program.body)
+    settings = Settings(schedules=program.budget or 5_000, seconds=60)
+
+    explored = interleave(settings=settings)(program.body)
 
     assert explored.exhausted or explored.complete == 2 or not program.complete
 
@@ -36,7 +39,7 @@ def test_correct_program_is_never_accused(program):
 def test_mutant_is_caught(program):
     """A correct program is caught when the thing that keeps it right is taken away."""
     with pytest.raises(program.fails) as caught:
-        interleave(program.mutant)
+        interleave(settings=Settings())(program.mutant)
 
     assert type(caught.value) is program.fails
 

@@ -8,6 +8,7 @@ every token of every version on whatever runs them.
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 TABLE = Path(__file__).with_name("tokens.json")
@@ -24,11 +25,12 @@ def found_tokens():
     from corpus import programs
     from pytest_concurrency import BrokenPromise
     from pytest_concurrency.explore.interleave import interleave
+    from pytest_concurrency.explore.settings import Settings
 
     tokens = {}
     for program in programs("buggy"):
         try:
-            interleave(record=lambda token, name=program.name: tokens.update({name: token}))(
+            interleave(settings=Settings(record=partial(tokens.__setitem__, program.name)))(
                 program.body
             )
         except program.fails:
