@@ -95,7 +95,10 @@ class CodeProgram:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Give back threads and tracing."""
         try:
@@ -111,6 +114,7 @@ class CodeProgram:
         self._decoder.holders.clear()
         stage = Stage(guide, self._pool, hang=self._settings.hang)
         stage.diagnose = diagnoser(self._scope.has)
+        stage.own = self._scope.has
         stage.together = self.together
         explanation = None
         if explain:

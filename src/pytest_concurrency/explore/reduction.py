@@ -56,7 +56,17 @@ def settle(trace: Trace) -> None:
 class Walk:
     """Goes through a trace step by step, keeping the class of what is behind and who can run."""
 
-    __slots__ = ("_chain", "_change", "_reads", "_trace", "_writes", "able", "at", "behind", "count")
+    __slots__ = (
+        "_chain",
+        "_change",
+        "_reads",
+        "_trace",
+        "_writes",
+        "able",
+        "at",
+        "behind",
+        "count",
+    )
 
     def __init__(self, trace: Trace) -> None:
         """Stand before the first step."""
@@ -93,7 +103,13 @@ class Walk:
                 whole = resource[:2]
                 found = hash((found, writes.get(whole, 0), reads.get(whole, 0) if write else 0))
             elif (resource, "any") in writes:
-                found = hash((found, writes[resource, "any"], reads.get((resource, "any"), 0) if write else 0))
+                found = hash(
+                    (
+                        found,
+                        writes[resource, "any"],
+                        reads.get((resource, "any"), 0) if write else 0,
+                    )
+                )
             if write:
                 if resource == "*":
                     found = hash((found, self.behind))
@@ -219,7 +235,9 @@ class _Study:
                     yield from self._compare(against, worker, write, has, op in _TRYING, known)
                 if (worker, number) not in known:
                     for under in _under(resource):
-                        self._past.setdefault(under, []).append((worker, number, write, mine, op == "release"))
+                        self._past.setdefault(under, []).append(
+                            (worker, number, write, mine, op == "release")
+                        )
 
     def _join(self, worker: int, other: int) -> None:
         self._joined.setdefault(worker, set()).update({other}, self._joined.get(other, ()))
@@ -241,7 +259,12 @@ class _Study:
         self._seen[signature] = len(past)
         joined = self._joined.get(worker, ())
         for other, number, wrote, locks, releases in past[start:]:
-            if other == worker or other in joined or not (write or wrote) or (other, number) in known:
+            if (
+                other == worker
+                or other in joined
+                or not (write or wrote)
+                or (other, number) in known
+            ):
                 continue
             if releases and not trying:
                 continue

@@ -218,7 +218,9 @@ class Search:
 
     def _plan(self, branch: _Branch) -> None:
         if branch.node:
-            best = min(self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER))
+            best = min(
+                self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER)
+            )
             if best <= branch.cost:
                 return
             self._planned[branch.node] = branch.cost
@@ -272,7 +274,11 @@ def _legs(branch: _Branch) -> list[tuple[int, int]]:
 def differing(first: Trace, second: Trace, end: int) -> str:
     """Say where two plays of one schedule went apart."""
     at = next(
-        (i for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False)) if a != b),
+        (
+            i
+            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
+            if a != b
+        ),
         min(end, len(second.workers)),
     )
     worker = worker_name(first.workers[at], first.names)

@@ -8,7 +8,7 @@ import ctypes
 import re
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias, final
 
 from pytest_concurrency.errors import InternalError
@@ -21,8 +21,8 @@ _get_ident = _thread.get_ident
 EVERYTHING: Final[Touch] = ("*", True)
 """Touched by a step that happened only because nobody else could do anything."""
 
-_SPIN = 5_000
-_LONGEST = 400_000
+_SPIN = 3_000
+_LONGEST = 60_000
 
 
 Region: TypeAlias = tuple[str, int, int]
@@ -63,7 +63,9 @@ class Stage:
     Only the worker that has the baton runs, so nothing here needs a lock.
     """
 
-    def __init__(self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None) -> None:
+    def __init__(
+        self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None
+    ) -> None:
         """Set the stage for one play.
 
         Args:
@@ -90,12 +92,14 @@ class Stage:
         self.draining = False
         self.steps = 0
         self._run = 0
+        self._yields = False
         self._fresh: Worker | None = None
         self._parent = body
         self.together: Sequence[Region] = ()
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
         self.leave: Callable[[], None] = lambda: None
+        self.own: Callable[[CodeType], bool] = lambda _code: True
         self.diagnose: Callable[[Stage], BaseException] = lambda _stage: InternalError("stuck")
 
     # ---- points -------------------------------------------------------------------------------
@@ -131,7 +135,9 @@ class Stage:
             else:
                 self.polling = True
                 ident = self.ident
-                self.operate(point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock)
+                self.operate(
+                    point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
+                )
             self.current.open = (frame, tuple(touches))
             return
         if touches.ready is not None:
@@ -167,7 +173,7 @@ class Stage:
             self.verdict = self._hung(f"did not end within {_LONGEST:,} points")
             raise self.verdict if self.current.number == 0 else self._stop()
         if sum(worker.able for worker in self.live) > 1:
-            self.trace.spun = True
+            self.trace.spun = self._yields = True
             self.budget = 0
 
     def _stop(self) -> BaseException:
@@ -307,6 +313,10 @@ class Stage:
                 current = None
         while True:
             able = [worker.number for worker in self.live if worker.able]
+            if self._yields and current is not None and len(able) > 1:
+                able.remove(current)
+                current = None
+            self._yields = False
             if able:
                 number, self.budget = self.guide.choose(current, able)
                 return self.workers[number]

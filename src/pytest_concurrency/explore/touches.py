@@ -6,10 +6,10 @@ object cannot be seen its place is taken by ``"?"``, which stands for every obje
 
 from __future__ import annotations
 
+import _thread
 import array
 import collections
 import functools
-import _thread
 import queue
 import sys
 import threading
@@ -36,30 +36,98 @@ Touches = tuple[Touch, ...]
 
 ITEMS: Final = "[]"
 NEXT: Final = "next"
-_BUILTIN_CONTAINERS = (list, dict, set, collections.deque, bytearray, array.array, collections.OrderedDict)
-_PLAIN_READ = frozenset({list, dict, set, collections.deque, bytearray, array.array, collections.OrderedDict})
+_BUILTIN_CONTAINERS = (
+    list,
+    dict,
+    set,
+    collections.deque,
+    bytearray,
+    array.array,
+    collections.OrderedDict,
+)
+_PLAIN_READ = frozenset(
+    {list, dict, set, collections.deque, bytearray, array.array, collections.OrderedDict}
+)
 _IMMUTABLE = (
-    *(int, float, complex, str, bytes, tuple, frozenset, range, type(None), MappingProxyType, slice),
+    *(
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        tuple,
+        frozenset,
+        range,
+        type(None),
+        MappingProxyType,
+        slice,
+    ),
     *(FunctionType, BuiltinFunctionType, MethodType, type),
 )
 _IMMUTABLE_EXACT = frozenset(_IMMUTABLE) | {bool, type(Ellipsis), type(NotImplemented)}
 _FIXED = (ModuleType, type, FunctionType, BuiltinFunctionType)
-_FUNCTIONS = (FunctionType, classmethod, staticmethod, MethodDescriptorType, WrapperDescriptorType, BuiltinFunctionType)
-_READERS = frozenset(
-    "get keys values items copy count index isdisjoint issubset issuperset union intersection difference"
-    " tolist tobytes __len__ __contains__ __getitem__ __iter__ __repr__ __eq__".split()
+_FUNCTIONS = (
+    FunctionType,
+    classmethod,
+    staticmethod,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+    BuiltinFunctionType,
 )
-_CONSUMERS = frozenset({list, tuple, set, frozenset, dict, collections.deque, sum, sorted, min, max, any, all, next})
-_LOOKERS = frozenset({
-    *(len, sorted, sum, min, max, any, all, list, tuple, set, frozenset, dict, enumerate, zip, map, filter, iter),
-    *(reversed, repr, str, print, bool, collections.deque, collections.Counter, array.array, bytes, bytearray),
-})
-_BLIND = frozenset({isinstance, id, type, callable, hash, issubclass, super, range, int, float, abs, round, object})
-_ITERATORS: Final = tuple({
-    *(type(iter(empty)) for empty in ([], {}, set(), (), "", b"", range(0), collections.deque(), bytearray())),
-    *(type(iter({}.items())), type(iter({}.values())), type(reversed([])), type(reversed({}))),
-    *(enumerate, zip, map, filter),
-})
+_READERS = frozenset(
+    ["get", "keys", "values", "items", "copy", "count", "index", "isdisjoint", "issubset", "issuperset", "union", "intersection", "difference", "tolist", "tobytes", "__len__", "__contains__", "__getitem__", "__iter__", "__repr__", "__eq__"]
+)
+_CONSUMERS = frozenset(
+    {list, tuple, set, frozenset, dict, collections.deque, sum, sorted, min, max, any, all, next}
+)
+_LOOKERS = frozenset(
+    {
+        *(
+            len,
+            sorted,
+            sum,
+            min,
+            max,
+            any,
+            all,
+            list,
+            tuple,
+            set,
+            frozenset,
+            dict,
+            enumerate,
+            zip,
+            map,
+            filter,
+            iter,
+        ),
+        *(
+            reversed,
+            repr,
+            str,
+            print,
+            bool,
+            collections.deque,
+            collections.Counter,
+            array.array,
+            bytes,
+            bytearray,
+        ),
+    }
+)
+_BLIND = frozenset(
+    {isinstance, id, type, callable, hash, issubclass, super, range, int, float, abs, round, object}
+)
+_ITERATORS: Final = tuple(
+    {
+        *(
+            type(iter(empty))
+            for empty in ([], {}, set(), (), "", b"", range(0), collections.deque(), bytearray())
+        ),
+        *(type(iter({}.items())), type(iter({}.values())), type(reversed([])), type(reversed({}))),
+        *(enumerate, zip, map, filter),
+    }
+)
 _LRU = type(functools.lru_cache(lambda: None))
 _MISSING = object()
 _SimpleQueue = queue.SimpleQueue
@@ -286,7 +354,9 @@ def contents(owner: Any, *, write: bool = False) -> Touches:
     return (((id(owner), ITEMS), write),)
 
 
-def call(called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]) -> Touches:
+def call(
+    called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]
+) -> Touches:
     """Tell what calling something touches; code that is explored itself touches nothing by being called.
 
     Args:
@@ -329,7 +399,16 @@ def _is_safe(kind: type) -> bool:
     return any(base.__module__ in _SAFE for base in kind.__mro__)
 
 
-_SAFE = frozenset({"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "random", "logging"})
+_SAFE = frozenset(
+    {
+        "threading",
+        "queue",
+        "concurrent.futures.thread",
+        "concurrent.futures._base",
+        "random",
+        "logging",
+    }
+)
 
 
 def _is_ours(kind: type) -> bool:
@@ -349,7 +428,11 @@ def _function(called: Any, given: list[Any], holders: dict[int, int]) -> Touches
         return ()
     first = given[0]
     if called in _NAMED and len(given) > 1:
-        return attribute(first, given[1], write=called in {setattr, delattr}) if type(given[1]) is str else ()
+        return (
+            attribute(first, given[1], write=called in {setattr, delattr})
+            if type(given[1]) is str
+            else ()
+        )
     if called is vars:
         holders[id(vars(first))] = id(first)
         return ()
