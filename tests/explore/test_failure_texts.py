@@ -54,8 +54,13 @@ def _text(body):
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - what it is, is asserted below
         interleave(body)
     error = caught.value
-    whole = f"{error}\n{error.__notes__[-1]}" if type(error).__name__ == "Deadlock" else error.__notes__[-1]
+    whole = (
+        f"{error}\n{error.__notes__[-1]}"
+        if type(error).__name__ == "Deadlock"
+        else error.__notes__[-1]
+    )
     whole = re.sub(r"[\d,.]+ m?s\b", "N ms", whole)
+    whole = re.sub(r"(_texts\.py:)(\d+)-(\d+)", r"\1\2 to \1\3", whole)
     return re.sub(r"_texts\.py:\d+", lambda at: f"_texts.py:{_name(at[0])}", whole)
 
 
@@ -88,17 +93,18 @@ def test_race_is_shown_as_a_timeline():
         1 test_failure_texts.py:+5
             value = self.value
             reads value = 0
-        2                                       test_failure_texts.py:+5  value = self.value
-                                                                       reads value = 0
-        3                                       test_failure_texts.py:+6  self.value = value +
-                                                                       1
-                                                                       value: 0 -> 1
+        2                                       test_failure_texts.py:+5
+                                                  value = self.value
+                                                  reads value = 0
+        3                                       test_failure_texts.py:+6
+                                                  self.value = value + 1
+                                                  value: 0 -> 1
         4 test_failure_texts.py:+6
             self.value = value + 1
             value: 1 -> 1
             <- worker 1's write is lost
 
-        Held together, test_failure_texts.py:+5-18 in both workers removes it (0 of 4 schedules fail).
+        Held together, test_failure_texts.py:+5 to _texts.py:+6 in both workers removes it (0 of 4 schedules fail).
         Replay: interleave(replay='T0x1 T1x*')
     """)
 

@@ -36,7 +36,9 @@ def _interrupted(run):
     run(interrupt, lambda: box.append(2))
 
 
-@pytest.mark.parametrize(("body", "raised"), [(_racy, AssertionError), (_interrupted, KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    ("body", "raised"), [(_racy, AssertionError), (_interrupted, KeyboardInterrupt)]
+)
 def test_exploration_leaves_nothing_behind(body, raised):
     """Threads end, names are put back and tracing is off, after a failure and an interrupt too."""
     names, threads, trace = _names(), threading.active_count(), sys.gettrace()

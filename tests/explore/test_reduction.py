@@ -67,7 +67,10 @@ def _every_schedule(most):
                     continue
                 done.add(cut)
                 tried = program.play(Plan(cut))
-                if tried.workers[: at + 1] == [*trace.workers[:at], worker] and preemptions(tried) <= most:
+                if (
+                    tried.workers[: at + 1] == [*trace.workers[:at], worker]
+                    and preemptions(tried) <= most
+                ):
                     work.append(cut)
 
     return play_all

@@ -105,14 +105,18 @@ PINNED = [
 ]
 
 
-@pytest.mark.parametrize(("body", "pinned", "raised"), PINNED, ids=lambda value: getattr(value, "__name__", None))
+@pytest.mark.parametrize(
+    ("body", "pinned", "raised"), PINNED, ids=lambda value: getattr(value, "__name__", None)
+)
 def test_pinned_token_replays(body, pinned, raised):
     """The schedule found on one Python fails on this one, by itself."""
     with pytest.raises(raised):
         interleave(replay=pinned)(body)
 
 
-@pytest.mark.parametrize(("body", "pinned", "raised"), PINNED, ids=lambda value: getattr(value, "__name__", None))
+@pytest.mark.parametrize(
+    ("body", "pinned", "raised"), PINNED, ids=lambda value: getattr(value, "__name__", None)
+)
 def test_search_finds_the_pinned_token(body, pinned, raised):
     """The search on this Python shrinks to the same token."""
     tokens = []

@@ -53,6 +53,5 @@ def test_body_that_cannot_be_called_is_refused():
         interleave(3)
 
     assert (
-        str(caught.value)
-        == "interleave: 3 cannot be called. Decorate a function that takes run."
+        str(caught.value) == "interleave: 3 cannot be called. Decorate a function that takes run."
     )

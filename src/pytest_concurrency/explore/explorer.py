@@ -41,7 +41,8 @@ def explore(program: Program, settings: Settings) -> Exploration:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with the timeline, the effort and the token as a note.
+        BaseException: What the failing schedule raised, with the timeline, the effort and the
+        token as a note.
     """
     __tracebackhide__ = True
     began = time.perf_counter()

@@ -1,4 +1,6 @@
-"""What would remove a race: the smallest region that, held together, makes the schedules around it pass."""
+"""What would remove a race: the smallest region that, held together, makes the schedules around
+it pass.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _SECONDS: Final = 0.3
 
 @runtime_checkable
 class Holding(Program, Protocol):
-    """A program that can hold lines together: nobody comes between while a worker is within them."""
+    """A program that can hold lines together: nobody comes between while a worker is within
+    them.
+    """
 
     together: Sequence[Region]
 

@@ -1,4 +1,6 @@
-"""Stand-ins for locks and events, for the workers of a schedule; other threads get the real thing inside."""
+"""Stand-ins for locks and events, for the workers of a schedule; other threads get the real thing
+inside.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, final
 
 from pytest_concurrency.explore.program import Touch
+from pytest_concurrency.explore.record import took
 from pytest_concurrency.explore.region import here, unwinding
 from pytest_concurrency.explore.stage import Stage, caller
 
@@ -68,7 +71,8 @@ class Lock:
         if not self._real.acquire(blocking=False):
             return False
         self._taken(stage, 4)
-        stage.took(key)
+        if stage.started:
+            took(stage.trace, key)
         return True
 
     def _taken(self, stage: Stage, depth: int) -> None:

@@ -1,4 +1,6 @@
-"""Points by ``sys.monitoring``, Python 3.12 and later: local events, and none where nothing is shared."""
+"""Points by ``sys.monitoring``, Python 3.12 and later: local events, and none where nothing is
+shared.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.points import Decoder, Point
+from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.special import Special
 
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
@@ -110,10 +114,10 @@ class Monitoring:
                 stage.current.open = None
             touched = point.look(frame)
             if touched:
-                if type(touched) is tuple:
-                    stage.point(point, touched)
+                if isinstance(touched, Special):
+                    special(stage, point, touched, frame)
                 else:
-                    stage.special(point, touched, frame)
+                    stage.point(point, touched)
             return None
 
         return on_instruction

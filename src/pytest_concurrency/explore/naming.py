@@ -19,7 +19,7 @@ def shown(value: Any) -> str:
     >>> shown({"a": 1}), shown("x" * 50)
     ("{'a': 1}", "'xxxxxxxxxxxx...xxxxxxxxxxxxx'")
     """
-    if type(value).__repr__ is object.__repr__:
+    if type(value).__repr__ == object.__repr__:
         return f"<{type(value).__name__}>"
     try:
         return _SHORT.repr(value).replace("\n", " ")
@@ -38,7 +38,8 @@ def source(file: str, line: int) -> str:
 
 
 def name_of(wanted: Any, frames: list[FrameType]) -> str | None:
-    """Find what the code calls an object: a variable, or an attribute of one, as seen from some frames.
+    """Find what the code calls an object: a variable, or an attribute of one, as seen from some
+    frames.
 
     Args:
         wanted: The object.
@@ -96,14 +97,13 @@ def _same(wanted: Any) -> Any:
         if value is wanted:
             return True
         return (
-            (getattr(type(value), "__module__", "") in _HOLDERS
-            and any(getattr(value, inner, None) is wanted for inner in ("_under", "_lock")))
-            or (
-                type(value).__module__ == "threading"
-                and any(
-                    getattr(getattr(value, inner, None), "_under", None) is wanted
-                    for inner in ("_lock",)
-                )
+            getattr(type(value), "__module__", "") in _HOLDERS
+            and any(getattr(value, inner, None) is wanted for inner in ("_under", "_lock"))
+        ) or (
+            type(value).__module__ == "threading"
+            and any(
+                getattr(getattr(value, inner, None), "_under", None) is wanted
+                for inner in ("_lock",)
             )
         )
 

@@ -1,4 +1,6 @@
-"""Guides that sample schedules: probabilistic concurrency testing, sticky bursts, uniform choice."""
+"""Guides that sample schedules: probabilistic concurrency testing, sticky bursts, uniform
+choice.
+"""
 
 from __future__ import annotations
 

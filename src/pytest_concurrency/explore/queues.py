@@ -14,7 +14,9 @@ _Real = queue.SimpleQueue
 
 @final
 class SimpleQueue:
-    """Stands in for ``queue.SimpleQueue``; other threads than a schedule's get the real one inside."""
+    """Stands in for ``queue.SimpleQueue``; other threads than a schedule's get the real one
+    inside.
+    """
 
     __slots__ = ("__weakref__", "_real")
 

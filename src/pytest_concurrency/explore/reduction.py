@@ -1,14 +1,16 @@
 """Which schedules cannot differ, and which preemptions cannot matter.
 
-Two plays are of one class when each worker does the same and conflicting steps come in the same order
-(happens-before). The class of a prefix is the sum of its steps' hashes, each made of the hashes of all that
-the step depends on; so a prefix that only swaps independent steps has the same class and leads to the same
-state. From one class with one worker running, one play is enough (`Cache`).
+Two plays are of one class when each worker does the same and conflicting steps come in the same
+order (happens-before). The class of a prefix is the sum of its steps' hashes, each made of the
+hashes of all that the step depends on; so a prefix that only swaps independent steps has the same
+class and leads to the same state. From one class with one worker running, one play is enough
+(`Cache`).
 
-A preemption before a step matters only if another worker, before the first one goes on, does something that
-conflicts with the step: otherwise the preemption may as well come one step later. In the play where it does
-come later the conflicting step follows, so it has been seen there (`Conflicts`). Whoever has not been seen
-to conflict is put off, not forgotten: what is learned in any later play brings it back.
+A preemption before a step matters only if another worker, before the first one goes on, does
+something that conflicts with the step: otherwise the preemption may as well come one step later.
+In the play where it does come later the conflicting step follows, so it has been seen there
+(`Conflicts`). Whoever has not been seen to conflict is put off, not forgotten: what is learned in
+any later play brings it back.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ Key = tuple[int, int]
 
 
 def settle(trace: Trace) -> None:
-    """Rename resources that stand for several, so that equal names are conflicts and others are not."""
+    """Rename resources that stand for several, so that equal names are conflicts and others are
+    not.
+    """
     if not trace.coarse:
         return
     names: set[Any] = set()
@@ -172,7 +176,9 @@ _TRYING = frozenset({"try", "took"})
 
 @final
 class Conflicts:
-    """The steps before which a preemption can matter: those that a later step of another worker conflicts with."""
+    """The steps before which a preemption can matter: those that a later step of another worker
+    conflicts with.
+    """
 
     def __init__(self) -> None:
         """Know of none."""

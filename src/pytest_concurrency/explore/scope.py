@@ -67,7 +67,7 @@ class Scope:
 
     def own_modules(self) -> list[object]:
         """Return the loaded modules whose code is explored."""
-        found = []
+        found: list[object] = []
         for module in list(sys.modules.values()):
             name = getattr(module, "__file__", None)
             if isinstance(name, str) and self.has_file(name):

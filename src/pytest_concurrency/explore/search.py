@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.portfolio import guide
-from pytest_concurrency.explore.program import FOREVER, Program, Trace, worker_name
+from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace, worker_name
 from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
@@ -36,8 +36,8 @@ class Search:
 
     Attributes:
         plays: Schedules played so far.
-        complete: Preemptions up to which all orders were covered; -1 when not even those with none were.
-        exhausted: Whether no order is left at all.
+        complete: Preemptions up to which all orders were covered; -1 when not even those with
+        none were. exhausted: Whether no order is left at all.
         budget: What ran out, if something did.
         steps: Steps of the longest play.
         first: The first play.
@@ -150,7 +150,9 @@ class Search:
         return trace
 
     def _repeats(self, branch: _Branch, trace: Trace) -> bool:
-        """Whether a play went the way of the one that it was to repeat; if not, nothing is complete."""
+        """Whether a play went the way of the one that it was to repeat; if not, nothing is
+        complete.
+        """
         before = branch.trace
         if before is None or trace.workers[: branch.at] == before.workers[: branch.at]:
             return True
@@ -186,11 +188,11 @@ class Search:
         for key in self._conflicts.learn(trace, end):
             for back in self._put_off.pop(key, ()):
                 self._plan(back)
-        for one, key in zip(found, keys, strict=True):
-            if key is None or key in self._conflicts.known:
+        for one, needed in zip(found, keys, strict=True):
+            if needed is None or needed in self._conflicts.known:
                 self._plan(one)
             else:
-                self._put_off.setdefault(key, []).append(one)
+                self._put_off.setdefault(needed, []).append(one)
 
     def _alternatives(
         self,
@@ -246,7 +248,9 @@ def _numbers(trace: Trace) -> dict[int, list[int]]:
     return found
 
 
-def _next_touches(trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]):  # noqa: ANN202
+def _next_touches(
+    trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]
+) -> tuple[Touch, ...] | None:
     steps = numbers.get(worker, ())
     if number < len(steps):
         return trace.touched[steps[number]]

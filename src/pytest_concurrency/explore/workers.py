@@ -20,7 +20,9 @@ class Abandoned(BaseException):
 
 @final
 class Seat:
-    """A real thread that workers of one schedule after the other run on, and the lock that wakes it."""
+    """A real thread that workers of one schedule after the other run on, and the lock that wakes
+    it.
+    """
 
     __slots__ = ("baton", "ident", "job", "thread")
 
