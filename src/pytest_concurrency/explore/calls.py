@@ -72,8 +72,7 @@ _BLIND = frozenset(
 def call(
     called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]
 ) -> Touches:
-    """Tell what calling something touches; code that is explored itself touches nothing by being
-    called.
+    """Tell what calling something touches; explored code has points of its own.
 
     Args:
         called: What is called.

@@ -1,6 +1,4 @@
-"""Code as a program: a body whose workers are real threads, paused at points of the code under
-test.
-"""
+"""Code as a program: a body whose workers are real threads, paused at points."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What would remove a race: the smallest region that, held together, makes the schedules around
-it pass.
-"""
+"""What would remove a race: lines that, held together, make every schedule pass."""
 
 from __future__ import annotations
 
@@ -21,9 +19,7 @@ _SECONDS: Final = 0.3
 
 @runtime_checkable
 class Holding(Program, Protocol):
-    """A program that can hold lines together: nobody comes between while a worker is within
-    them.
-    """
+    """A program that can hold lines together: nobody comes between."""
 
     together: Sequence[Region]
 

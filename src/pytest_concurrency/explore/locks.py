@@ -1,6 +1,4 @@
-"""Stand-ins for locks and events, for the workers of a schedule; other threads get the real thing
-inside.
-"""
+"""Stand-ins for locks and events; threads of no schedule get the real thing inside."""
 
 from __future__ import annotations
 

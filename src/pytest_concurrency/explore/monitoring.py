@@ -1,6 +1,4 @@
-"""Points by ``sys.monitoring``, Python 3.12 and later: local events, and none where nothing is
-shared.
-"""
+"""Points by ``sys.monitoring``: local events, and none where nothing is shared."""
 
 from __future__ import annotations
 

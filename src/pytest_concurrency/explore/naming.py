@@ -19,7 +19,8 @@ def shown(value: Any) -> str:
     >>> shown({"a": 1}), shown("x" * 50)
     ("{'a': 1}", "'xxxxxxxxxxxx...xxxxxxxxxxxxx'")
     """
-    if type(value).__repr__ == object.__repr__:
+    plain: object = object.__repr__
+    if type(value).__repr__ is plain:
         return f"<{type(value).__name__}>"
     try:
         return _SHORT.repr(value).replace("\n", " ")
@@ -38,8 +39,7 @@ def source(file: str, line: int) -> str:
 
 
 def name_of(wanted: Any, frames: list[FrameType]) -> str | None:
-    """Find what the code calls an object: a variable, or an attribute of one, as seen from some
-    frames.
+    """Find what the code calls an object: a variable, or an attribute of one.
 
     Args:
         wanted: The object.

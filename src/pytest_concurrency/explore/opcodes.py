@@ -1,6 +1,4 @@
-"""Points by ``sys.settrace``, Python 3.11: opcode events, chained to whoever traced before
-(coverage, a debugger).
-"""
+"""Points by ``sys.settrace``, for Python 3.11, chained to whoever traced before."""
 
 from __future__ import annotations
 

@@ -101,9 +101,7 @@ class Trace:
 
 
 class Program(Protocol):
-    """Something whose workers can be played in an order of our choice, from a fresh start each
-    time.
-    """
+    """Something whose workers can be played in an order of our choice, from the start."""
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run everything once, in the order that the guide chooses.

@@ -24,12 +24,15 @@ class HeldLock:
     __slots__ = ("lock",)
 
     def __init__(self, lock: Any) -> None:
+        """Stand for a lock."""
         self.lock = lock
 
     def __eq__(self, other: object) -> bool:
+        """Be equal to what stands for the same lock."""
         return isinstance(other, HeldLock) and other.lock is self.lock
 
     def __hash__(self) -> int:
+        """Hash the lock's identity."""
         return id(self.lock)
 
 
@@ -45,9 +48,7 @@ _OWNER = re.compile(r"owner=(\d+)")
 
 
 def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
-    """Pause at a point that is more than a touch: a real lock, or a value kept when a call
-    returns.
-    """
+    """Pause at a point that is more than a touch."""
     if touches.opens:
         if touches.lock is None:
             stage.point(point, touches)

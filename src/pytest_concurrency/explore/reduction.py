@@ -30,9 +30,7 @@ Key = tuple[int, int]
 
 
 def settle(trace: Trace) -> None:
-    """Rename resources that stand for several, so that equal names are conflicts and others are
-    not.
-    """
+    """Rename resources that stand for several, so that only equal names conflict."""
     if not trace.coarse:
         return
     names: set[Any] = set()
@@ -176,9 +174,7 @@ _TRYING = frozenset({"try", "took"})
 
 @final
 class Conflicts:
-    """The steps before which a preemption can matter: those that a later step of another worker
-    conflicts with.
-    """
+    """The steps before which a preemption can matter: another's later step conflicts."""
 
     def __init__(self) -> None:
         """Know of none."""
@@ -224,13 +220,10 @@ class _Study:
             self._count[worker] = number + 1
             mine = held.get(worker, nothing)
             op, lock = trace.locks.get(at, (None, None))
-            if op == "acquire" or op == "took":
+            if op in {"acquire", "took"}:
                 held[worker] = mine | {lock}
             elif op == "release":
-                for other, locks in held.items():
-                    if lock in locks:
-                        held[other] = locks - {lock}
-                        break
+                self._released(lock)
             has = mine | {lock} if op == "acquire" else mine
             for resource, write in trace.touched[at]:
                 if type(resource) is tuple and resource[0] == "worker":
@@ -245,10 +238,17 @@ class _Study:
                             (worker, number, write, mine, op == "release")
                         )
 
+    def _released(self, lock: Hashable) -> None:
+        """Take a lock from whoever holds it: it may not be the one that releases it."""
+        for other, locks in self._held.items():
+            if lock in locks:
+                self._held[other] = locks - {lock}
+                return
+
     def _join(self, worker: int, other: int) -> None:
         self._joined.setdefault(worker, set()).update({other}, self._joined.get(other, ()))
 
-    def _compare(
+    def _compare(  # noqa: PLR0917 - called for every touch
         self,
         resource: Hashable,
         worker: int,

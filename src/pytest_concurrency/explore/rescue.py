@@ -40,6 +40,7 @@ def abort(stage: Stage) -> None:
 
 
 def hung(stage: Stage, what: str) -> BaseException:
+    """Describe a schedule that does not end, as an exception."""
     from pytest_concurrency.explore.deadlock import hang
 
     return Hang(hang(stage, what))

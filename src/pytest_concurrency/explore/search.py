@@ -150,9 +150,7 @@ class Search:
         return trace
 
     def _repeats(self, branch: _Branch, trace: Trace) -> bool:
-        """Whether a play went the way of the one that it was to repeat; if not, nothing is
-        complete.
-        """
+        """Whether a play went the way of the one that it was to repeat."""
         before = branch.trace
         if before is None or trace.workers[: branch.at] == before.workers[: branch.at]:
             return True
@@ -194,7 +192,7 @@ class Search:
             else:
                 self._put_off.setdefault(needed, []).append(one)
 
-    def _alternatives(
+    def _alternatives(  # noqa: PLR0917 - called for every step
         self,
         walk: Walk,
         trace: Trace,
@@ -233,11 +231,12 @@ def shares(trace: Trace) -> bool:
     """Whether two workers touched one resource."""
     seen: dict[Hashable, int] = {}
     for worker, touches in zip(trace.workers, trace.touched, strict=True):
-        for resource, _ in touches:
-            resource = whole(resource)  # noqa: PLW2901
-            if resource != "*" and not (isinstance(resource, tuple) and resource[0] == "worker"):
-                if seen.setdefault(resource, worker) != worker:
-                    return True
+        for touched, _ in touches:
+            resource = whole(touched)
+            if resource == "*" or (isinstance(resource, tuple) and resource[0] == "worker"):
+                continue
+            if seen.setdefault(resource, worker) != worker:
+                return True
     return False
 
 

@@ -52,9 +52,7 @@ class Shrink:
         return False
 
     def _drop(self) -> bool:
-        """Leave out stretches of legs, long ones first; those of one worker that then meet are
-        joined.
-        """
+        """Leave out stretches of legs, long ones first."""
         size, dropped = max(len(self.legs) // 2, 1), False
         while size:
             at = len(self.legs) - size

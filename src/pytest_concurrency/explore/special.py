@@ -14,7 +14,7 @@ ITEMS: Final = "[]"
 
 
 @final
-class Special(tuple[Touch, ...]):
+class Special(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that hold something
     """Touches of a step that is more than a touch.
 
     Attributes:

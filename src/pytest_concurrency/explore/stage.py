@@ -19,6 +19,9 @@ _get_ident = _thread.get_ident
 EVERYTHING: Final[Touch] = ("*", True)
 """Touched by a step that happened only because nobody else could do anything."""
 
+_MOMENT = 1e-6
+"""Added whenever time moves, so that a wait is never found shorter than was asked, for rounding."""
+
 _SPIN = 3_000
 _LONGEST = 60_000
 
@@ -250,7 +253,7 @@ class Stage:
         deadlines = [worker.deadline for worker in self.live if worker.deadline is not None]
         if not deadlines:
             return False
-        self.now = max(self.now, min(deadlines))
+        self.now = max(self.now, min(deadlines)) + _MOMENT
         for worker in self.live:
             if worker.deadline is not None and worker.deadline <= self.now:
                 worker.able = worker.timed_out = True
@@ -308,9 +311,7 @@ class Stage:
             self._hand(self._after(worker))
 
     def finish(self) -> None:
-        """Let all workers run to their ends, after the body has returned; abandon those that wait
-        for ever.
-        """
+        """Let all workers run to their ends, after the body has returned."""
         body = self.workers[0]
         self.draining = True
         if len(self.live) > 1:

@@ -96,9 +96,7 @@ def _rows(trace: Trace) -> list[_Row]:
 
 
 def conflicting(events: Sequence[Event]) -> list[Event]:
-    """Return the events that another worker's conflict with, without what the body does at the
-    end.
-    """
+    """Return the events that another worker's conflict with, up to the body's last words."""
     last = max((i for i, event in enumerate(events) if event.worker != BODY), default=-1)
     within = list(events[: last + 1])
     workers: dict[Hashable, set[int]] = {}

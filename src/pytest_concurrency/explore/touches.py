@@ -107,9 +107,7 @@ def _class_attribute(owner: type, name: str, *, write: bool) -> Touches:
 
 
 def variable(names: dict[str, Any], name: str, *, write: bool) -> Touches:
-    """Tell what reading or writing a global variable touches; modules, classes and functions are
-    taken as fixed.
-    """
+    """Tell what a global variable touches; modules, classes and functions are fixed."""
     if write:
         return (((id(names), name), True),)
     value = names.get(name, MISSING)
@@ -182,8 +180,7 @@ iterator.
 
 
 def advance(iterator: Any, *, shared: bool = False) -> Touches:
-    """Tell what advancing an iterator touches: itself, if another can see it, and what it runs
-    over.
+    """Tell what advancing an iterator touches: itself if shared, and what it runs over.
 
     Args:
         iterator: The iterator.

@@ -20,9 +20,7 @@ class Abandoned(BaseException):
 
 @final
 class Seat:
-    """A real thread that workers of one schedule after the other run on, and the lock that wakes
-    it.
-    """
+    """A real thread that one worker after the other runs on, and the lock that wakes it."""
 
     __slots__ = ("baton", "ident", "job", "thread")
 
