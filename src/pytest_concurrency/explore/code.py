@@ -1,4 +1,4 @@
-"""Code as a program: a body whose workers are real threads, paused at points of the code under test."""
+"""Code as a program: a body whose workers are real threads, paused at points."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from pytest_concurrency.explore.emptiness import alone, unseen
 from pytest_concurrency.explore.explanation import Explanation
 from pytest_concurrency.explore.locals import ThreadLocals
 from pytest_concurrency.explore.points import Decoder
-from pytest_concurrency.explore.program import Guide, Trace
+from pytest_concurrency.explore.program import EndKind, Guide, Trace
+from pytest_concurrency.explore.record import close
+from pytest_concurrency.explore.rescue import abort
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.scope import Scope, ours
 from pytest_concurrency.explore.settings import Settings
@@ -95,7 +97,10 @@ class CodeProgram:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Give back threads and tracing."""
         try:
@@ -111,6 +116,7 @@ class CodeProgram:
         self._decoder.holders.clear()
         stage = Stage(guide, self._pool, hang=self._settings.hang)
         stage.diagnose = diagnoser(self._scope.has)
+        stage.own = self._scope.has
         stage.together = self.together
         explanation = None
         if explain:
@@ -170,17 +176,18 @@ class CodeProgram:
             pass
         except BaseException as raised:  # noqa: BLE001 - judged by the search
             error = raised
-        stage.abort()
+        abort(stage)
         return error or _lost(stage)
 
 
 def _closed(stage: Stage, error: BaseException | None) -> Trace:
+    kind: EndKind = "passed" if error is None else "failed"
     if stage.verdict is not None:
         from pytest_concurrency.explore.failures import Deadlock
 
         kind = "deadlock" if isinstance(stage.verdict, Deadlock) else "hang"
-        return stage.close(kind, error if error is stage.verdict else stage.verdict)
-    return stage.close("passed" if error is None else "failed", error)
+        return close(stage.trace, stage.workers, kind, stage.verdict)
+    return close(stage.trace, stage.workers, kind, error)
 
 
 def _lost(stage: Stage) -> BaseException | None:

@@ -18,7 +18,9 @@ class Exploration:
 
     schedules: int
     complete: int | None = None
-    """Every order with at most this many preemptions was covered; ``None`` when not even those with none were."""
+    """Every order with at most this many preemptions was covered; ``None`` when not even those
+    with none were.
+    """
     exhausted: bool = False
     """No order is left at all, with however many preemptions."""
     budget: str | None = None

@@ -1,4 +1,4 @@
-"""What would remove a race: the smallest region that, held together, makes the schedules around it pass."""
+"""What would remove a race: lines that, held together, make every schedule pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS: Final = 0.3
 
 @runtime_checkable
 class Holding(Program, Protocol):
-    """A program that can hold lines together: nobody comes between while a worker is within them."""
+    """A program that can hold lines together: nobody comes between."""
 
     together: Sequence[Region]
 
@@ -72,7 +72,10 @@ def _regions(events: Sequence[Event]) -> dict[int, Region]:
 def _places(regions: dict[int, Region], trace: Trace) -> str:
     if len(set(regions.values())) == 1:
         return f"{_lines(next(iter(regions.values())))} in {'both' if len(regions) == 2 else 'all'} workers"  # noqa: PLR2004
-    parts = [f"{_lines(region)} in {worker_name(worker, trace.names)}" for worker, region in sorted(regions.items())]
+    parts = [
+        f"{_lines(region)} in {worker_name(worker, trace.names)}"
+        for worker, region in sorted(regions.items())
+    ]
     return ", ".join(parts[:-1]) + " and " + parts[-1]
 
 

@@ -38,9 +38,10 @@ def interleave(
 ) -> Exploration | Callable[[Body], Exploration]:
     """Run a body once per schedule, in every order of its workers that matters.
 
-    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold. Threads, timers
-    and executors that the code under test makes are workers too. ``interleave(body)``, ``@interleave`` and
-    ``@interleave(preemptions=2, seconds=10)`` are the same call: each explores at once.
+    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold.
+    Threads, timers and executors that the code under test makes are workers too.
+    ``interleave(body)``, ``@interleave`` and ``@interleave(preemptions=2, seconds=10)`` are the
+    same call: each explores at once.
 
     >>> def body(run):
     ...     total = []
@@ -52,14 +53,16 @@ def interleave(
     Args:
         body: Called with ``run`` for each schedule.
         settings: Defaults for the options below.
-        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``, ``seed``,
+        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``,
+        ``seed``,
             ``replay``.
 
     Returns:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with its timeline, effort and token as a note.
+        BaseException: What the failing schedule raised, with its timeline, effort and token as a
+        note.
     """
     __tracebackhide__ = True
     chosen = _settings(settings or current_settings(), options)

@@ -9,7 +9,7 @@ from typing import Any, final
 
 @final
 class ThreadLocals:
-    """The thread-local objects of the process, emptied for each worker: it starts as a new thread does."""
+    """The thread-local objects of the process, emptied for each worker as for a new thread."""
 
     def __init__(self) -> None:
         """Find those that there are."""

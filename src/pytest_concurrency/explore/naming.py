@@ -19,7 +19,8 @@ def shown(value: Any) -> str:
     >>> shown({"a": 1}), shown("x" * 50)
     ("{'a': 1}", "'xxxxxxxxxxxx...xxxxxxxxxxxxx'")
     """
-    if type(value).__repr__ is object.__repr__:
+    plain: object = object.__repr__
+    if type(value).__repr__ is plain:
         return f"<{type(value).__name__}>"
     try:
         return _SHORT.repr(value).replace("\n", " ")
@@ -38,7 +39,7 @@ def source(file: str, line: int) -> str:
 
 
 def name_of(wanted: Any, frames: list[FrameType]) -> str | None:
-    """Find what the code calls an object: a variable, or an attribute of one, as seen from some frames.
+    """Find what the code calls an object: a variable, or an attribute of one.
 
     Args:
         wanted: The object.
@@ -83,18 +84,27 @@ def _attribute(owner: Any, same: Any) -> str | None:
 
 
 def _slots(owner: Any) -> list[str]:
-    return [name for base in type(owner).__mro__[:3] for name in getattr(base, "__slots__", ()) if isinstance(name, str)]
+    return [
+        name
+        for base in type(owner).__mro__[:3]
+        for name in getattr(base, "__slots__", ())
+        if isinstance(name, str)
+    ]
 
 
 def _same(wanted: Any) -> Any:
     def same(value: Any) -> bool:
         if value is wanted:
             return True
-        return getattr(type(value), "__module__", "") in _HOLDERS and any(
-            getattr(value, inner, None) is wanted for inner in ("_under", "_lock")
+        return (
+            getattr(type(value), "__module__", "") in _HOLDERS
+            and any(getattr(value, inner, None) is wanted for inner in ("_under", "_lock"))
         ) or (
             type(value).__module__ == "threading"
-            and any(getattr(getattr(value, inner, None), "_under", None) is wanted for inner in ("_lock",))
+            and any(
+                getattr(getattr(value, inner, None), "_under", None) is wanted
+                for inner in ("_lock",)
+            )
         )
 
     return same

@@ -1,14 +1,16 @@
 """Which schedules cannot differ, and which preemptions cannot matter.
 
-Two plays are of one class when each worker does the same and conflicting steps come in the same order
-(happens-before). The class of a prefix is the sum of its steps' hashes, each made of the hashes of all that
-the step depends on; so a prefix that only swaps independent steps has the same class and leads to the same
-state. From one class with one worker running, one play is enough (`Cache`).
+Two plays are of one class when each worker does the same and conflicting steps come in the same
+order (happens-before). The class of a prefix is the sum of its steps' hashes, each made of the
+hashes of all that the step depends on; so a prefix that only swaps independent steps has the same
+class and leads to the same state. From one class with one worker running, one play is enough
+(`Cache`).
 
-A preemption before a step matters only if another worker, before the first one goes on, does something that
-conflicts with the step: otherwise the preemption may as well come one step later. In the play where it does
-come later the conflicting step follows, so it has been seen there (`Conflicts`). Whoever has not been seen
-to conflict is put off, not forgotten: what is learned in any later play brings it back.
+A preemption before a step matters only if another worker, before the first one goes on, does
+something that conflicts with the step: otherwise the preemption may as well come one step later.
+In the play where it does come later the conflicting step follows, so it has been seen there
+(`Conflicts`). Whoever has not been seen to conflict is put off, not forgotten: what is learned in
+any later play brings it back.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ Key = tuple[int, int]
 
 
 def settle(trace: Trace) -> None:
-    """Rename resources that stand for several, so that equal names are conflicts and others are not."""
+    """Rename resources that stand for several, so that only equal names conflict."""
     if not trace.coarse:
         return
     names: set[Any] = set()
@@ -56,7 +58,17 @@ def settle(trace: Trace) -> None:
 class Walk:
     """Goes through a trace step by step, keeping the class of what is behind and who can run."""
 
-    __slots__ = ("_chain", "_change", "_reads", "_trace", "_writes", "able", "at", "behind", "count")
+    __slots__ = (
+        "_chain",
+        "_change",
+        "_reads",
+        "_trace",
+        "_writes",
+        "able",
+        "at",
+        "behind",
+        "count",
+    )
 
     def __init__(self, trace: Trace) -> None:
         """Stand before the first step."""
@@ -93,7 +105,13 @@ class Walk:
                 whole = resource[:2]
                 found = hash((found, writes.get(whole, 0), reads.get(whole, 0) if write else 0))
             elif (resource, "any") in writes:
-                found = hash((found, writes[resource, "any"], reads.get((resource, "any"), 0) if write else 0))
+                found = hash(
+                    (
+                        found,
+                        writes[resource, "any"],
+                        reads.get((resource, "any"), 0) if write else 0,
+                    )
+                )
             if write:
                 if resource == "*":
                     found = hash((found, self.behind))
@@ -156,7 +174,7 @@ _TRYING = frozenset({"try", "took"})
 
 @final
 class Conflicts:
-    """The steps before which a preemption can matter: those that a later step of another worker conflicts with."""
+    """The steps before which a preemption can matter: another's later step conflicts."""
 
     def __init__(self) -> None:
         """Know of none."""
@@ -202,13 +220,10 @@ class _Study:
             self._count[worker] = number + 1
             mine = held.get(worker, nothing)
             op, lock = trace.locks.get(at, (None, None))
-            if op == "acquire" or op == "took":
+            if op in {"acquire", "took"}:
                 held[worker] = mine | {lock}
             elif op == "release":
-                for other, locks in held.items():
-                    if lock in locks:
-                        held[other] = locks - {lock}
-                        break
+                self._released(lock)
             has = mine | {lock} if op == "acquire" else mine
             for resource, write in trace.touched[at]:
                 if type(resource) is tuple and resource[0] == "worker":
@@ -219,12 +234,21 @@ class _Study:
                     yield from self._compare(against, worker, write, has, op in _TRYING, known)
                 if (worker, number) not in known:
                     for under in _under(resource):
-                        self._past.setdefault(under, []).append((worker, number, write, mine, op == "release"))
+                        self._past.setdefault(under, []).append(
+                            (worker, number, write, mine, op == "release")
+                        )
+
+    def _released(self, lock: Hashable) -> None:
+        """Take a lock from whoever holds it: it may not be the one that releases it."""
+        for other, locks in self._held.items():
+            if lock in locks:
+                self._held[other] = locks - {lock}
+                return
 
     def _join(self, worker: int, other: int) -> None:
         self._joined.setdefault(worker, set()).update({other}, self._joined.get(other, ()))
 
-    def _compare(
+    def _compare(  # noqa: PLR0917 - called for every touch
         self,
         resource: Hashable,
         worker: int,
@@ -241,7 +265,12 @@ class _Study:
         self._seen[signature] = len(past)
         joined = self._joined.get(worker, ())
         for other, number, wrote, locks, releases in past[start:]:
-            if other == worker or other in joined or not (write or wrote) or (other, number) in known:
+            if (
+                other == worker
+                or other in joined
+                or not (write or wrote)
+                or (other, number) in known
+            ):
                 continue
             if releases and not trying:
                 continue

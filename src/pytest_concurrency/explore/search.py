@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.portfolio import guide
-from pytest_concurrency.explore.program import FOREVER, Program, Trace, worker_name
+from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace, worker_name
 from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
@@ -36,8 +36,8 @@ class Search:
 
     Attributes:
         plays: Schedules played so far.
-        complete: Preemptions up to which all orders were covered; -1 when not even those with none were.
-        exhausted: Whether no order is left at all.
+        complete: Preemptions up to which all orders were covered; -1 when not even those with
+        none were. exhausted: Whether no order is left at all.
         budget: What ran out, if something did.
         steps: Steps of the longest play.
         first: The first play.
@@ -150,7 +150,7 @@ class Search:
         return trace
 
     def _repeats(self, branch: _Branch, trace: Trace) -> bool:
-        """Whether a play went the way of the one that it was to repeat; if not, nothing is complete."""
+        """Whether a play went the way of the one that it was to repeat."""
         before = branch.trace
         if before is None or trace.workers[: branch.at] == before.workers[: branch.at]:
             return True
@@ -186,13 +186,13 @@ class Search:
         for key in self._conflicts.learn(trace, end):
             for back in self._put_off.pop(key, ()):
                 self._plan(back)
-        for one, key in zip(found, keys, strict=True):
-            if key is None or key in self._conflicts.known:
+        for one, needed in zip(found, keys, strict=True):
+            if needed is None or needed in self._conflicts.known:
                 self._plan(one)
             else:
-                self._put_off.setdefault(key, []).append(one)
+                self._put_off.setdefault(needed, []).append(one)
 
-    def _alternatives(
+    def _alternatives(  # noqa: PLR0917 - called for every step
         self,
         walk: Walk,
         trace: Trace,
@@ -218,7 +218,9 @@ class Search:
 
     def _plan(self, branch: _Branch) -> None:
         if branch.node:
-            best = min(self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER))
+            best = min(
+                self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER)
+            )
             if best <= branch.cost:
                 return
             self._planned[branch.node] = branch.cost
@@ -229,11 +231,12 @@ def shares(trace: Trace) -> bool:
     """Whether two workers touched one resource."""
     seen: dict[Hashable, int] = {}
     for worker, touches in zip(trace.workers, trace.touched, strict=True):
-        for resource, _ in touches:
-            resource = whole(resource)  # noqa: PLW2901
-            if resource != "*" and not (isinstance(resource, tuple) and resource[0] == "worker"):
-                if seen.setdefault(resource, worker) != worker:
-                    return True
+        for touched, _ in touches:
+            resource = whole(touched)
+            if resource == "*" or (isinstance(resource, tuple) and resource[0] == "worker"):
+                continue
+            if seen.setdefault(resource, worker) != worker:
+                return True
     return False
 
 
@@ -244,7 +247,9 @@ def _numbers(trace: Trace) -> dict[int, list[int]]:
     return found
 
 
-def _next_touches(trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]):  # noqa: ANN202
+def _next_touches(
+    trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]
+) -> tuple[Touch, ...] | None:
     steps = numbers.get(worker, ())
     if number < len(steps):
         return trace.touched[steps[number]]
@@ -272,7 +277,11 @@ def _legs(branch: _Branch) -> list[tuple[int, int]]:
 def differing(first: Trace, second: Trace, end: int) -> str:
     """Say where two plays of one schedule went apart."""
     at = next(
-        (i for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False)) if a != b),
+        (
+            i
+            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
+            if a != b
+        ),
         min(end, len(second.workers)),
     )
     worker = worker_name(first.workers[at], first.names)

@@ -14,13 +14,19 @@ from pytest_concurrency.explore.schedule import Leg, token
 _WIDTH: Final = 94
 _WIDEST: Final = 38
 _MANY: Final = 16
-_NARROW: Final = 40
+_LONGEST: Final = 98
 _NEAR: Final = 3
 _SILENT: Final = frozenset({"lock", "worker", "life"})
 
 
 def note(
-    trace: Trace, legs: Sequence[Leg], *, plays: int, seconds: float, command: str, hints: Iterable[str] = ()
+    trace: Trace,
+    legs: Sequence[Leg],
+    *,
+    plays: int,
+    seconds: float,
+    command: str,
+    hints: Iterable[str] = (),
 ) -> str:
     """Write the note that a failure carries.
 
@@ -90,7 +96,7 @@ def _rows(trace: Trace) -> list[_Row]:
 
 
 def conflicting(events: Sequence[Event]) -> list[Event]:
-    """Return the events that another worker's conflict with, without what the body does at the end."""
+    """Return the events that another worker's conflict with, up to the body's last words."""
     last = max((i for i, event in enumerate(events) if event.worker != BODY), default=-1)
     within = list(events[: last + 1])
     workers: dict[Hashable, set[int]] = {}
@@ -115,7 +121,11 @@ def _near_switches(events: list[Event]) -> list[Event]:
     if len(events) <= _MANY:
         return events
     switches = [i for i in range(1, len(events)) if events[i].worker != events[i - 1].worker]
-    return [event for i, event in enumerate(events) if any(-_NEAR <= i - switch < _NEAR for switch in switches)]
+    return [
+        event
+        for i, event in enumerate(events)
+        if any(-_NEAR <= i - switch < _NEAR for switch in switches)
+    ]
 
 
 def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
@@ -131,7 +141,11 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
                 read[event.worker, resource] = i
                 continue
             since = read.get((event.worker, resource))
-            others = [w for at, w in wrote.get(resource, ()) if since is not None and at > since and w != event.worker]
+            others = [
+                w
+                for at, w in wrote.get(resource, ())
+                if since is not None and at > since and w != event.worker
+            ]
             if others and " -> " in event.does:
                 marks[event.step] = f"<- {worker_name(others[-1], names)}'s write is lost"
             wrote.setdefault(resource, []).append((i, event.worker))
@@ -143,22 +157,30 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
     number = len(str(len(rows))) + 1
     width = min(_WIDEST, (_WIDTH - number) // max(len(workers), 1))
     lines = [" " * number + "".join(f"{worker_name(w, names):<{width}}" for w in workers).rstrip()]
+    stacked = any(
+        len(f"{row.where}  {row.source}") > width - 2 for row in rows if row.worker != workers[-1]
+    )
     for i, row in enumerate(rows, 1):
-        indent = " " * (width * workers.index(row.worker))
-        room = width - 2 if row.worker != workers[-1] else width + 8
-        cells = _cells(row, room)
-        lines += [f"{i if j == 0 else '':<{number}}{indent}{cell}".rstrip() for j, cell in enumerate(cells)]
+        before = width * workers.index(row.worker)
+        room = width - 2 if row.worker != workers[-1] else _LONGEST - number - before
+        cells = _cells(row, room, stacked=stacked)
+        lines += [
+            f"{i if j == 0 else '':<{number}}{'':<{before}}{cell}".rstrip()
+            for j, cell in enumerate(cells)
+        ]
     return lines
 
 
-def _cells(row: _Row, room: int) -> list[str]:
-    first = f"{row.where}  {row.source}" if row.source else row.where
-    if room < _NARROW and len(first) > room:
+def _cells(row: _Row, room: int, *, stacked: bool) -> list[str]:
+    if stacked:
         hang = "  "
-        cells = [row.where, *textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent="    ")[:3]]
+        source = textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent=hang + "  ")
+        cells = [row.where, *source[:3]]
     else:
-        hang = " " * min(len(row.where) + 2, room // 2)
+        hang = " " * (len(row.where) + 2)
+        first = f"{row.where}  {row.source}".rstrip()
         cells = textwrap.wrap(first, room, subsequent_indent=hang)[:3]
     for text in dict.fromkeys(row.does):
-        cells += textwrap.wrap(text, room, initial_indent=hang, subsequent_indent=hang + "  ")[:3]
+        told = textwrap.wrap(text, room, initial_indent=hang, subsequent_indent=hang + "  ")
+        cells += told[:3]
     return cells
