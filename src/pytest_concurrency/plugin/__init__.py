@@ -7,6 +7,16 @@ from typing import Any
 
 import pytest
 
+from pytest_concurrency.plugin.database_fixtures import (
+    database,
+    database_backend,
+    database_dataset,
+    database_engine,
+    database_schema,
+    large_dataset,
+    pool_watch,
+    separate_sessions,
+)
 from pytest_concurrency.plugin.fixtures import (
     assert_performance,
     concurrent_runner,
@@ -19,9 +29,17 @@ from pytest_concurrency.plugin.fixtures import (
 __all__ = [
     "assert_performance",
     "concurrent_runner",
+    "database",
+    "database_backend",
+    "database_dataset",
+    "database_engine",
+    "database_schema",
     "interleave",
+    "large_dataset",
     "measure_time",
     "perf_timer",
+    "pool_watch",
+    "separate_sessions",
     "worker",
 ]
 
@@ -80,12 +98,24 @@ def pytest_configure_node(node: Any) -> None:
     remove_later(node.config, node.workerinput["testrunuid"])
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on every back end that it is marked for."""
+    if "database_backend" in metafunc.fixturenames:
+        from pytest_concurrency.plugin.arguments import backends_of
+
+        names = backends_of(metafunc.definition)
+        if names:
+            metafunc.parametrize("database_backend", names, indirect=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check the arguments of our markers on every test, before any runs."""
+    from pytest_concurrency.plugin.databases import join_session
     from pytest_concurrency.plugin.markers import check_markers
 
     seen = check_markers(items)
+    join_session(config, items)
     if "interleave" in seen:
         from pytest_concurrency.plugin.fresh import FixtureWatch
 

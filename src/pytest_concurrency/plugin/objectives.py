@@ -219,7 +219,20 @@ def _source(item: pytest.Item, seconds: float) -> Any:
     else:
         own = Samples.of([round(seconds * 1e9)])
         merged = Evidence(latency=own, calls=1, seconds=seconds)
-    return replace(merged, memory_bytes=memory)
+    return replace(merged, memory_bytes=memory, **_pool(item))
+
+
+def _pool(item: pytest.Item) -> dict[str, Any]:
+    """Return what is known of the test's pool, if it was watched."""
+    from pytest_concurrency.plugin.databases import pool_key
+    from pytest_concurrency.slo.samples import Samples
+
+    watch = item.stash.get(pool_key, None)
+    if watch is None:
+        return {}
+    use = watch.use
+    share = use.saturation if use.capacity is not None else None
+    return {"pool_use": share, "series": {"pool wait": Samples.of(use.waits_ns)}}
 
 
 def make_timer(item: pytest.Item) -> PerfTimer:
