@@ -156,7 +156,9 @@ def _report_leaks(item: pytest.Item, watch: EngineWatch, policy: str) -> None:
     from pytest_concurrency.errors import BrokenPromise, ConcurrencyWarning
 
     if policy == "fail":
-        raise BrokenPromise(str(report))
+        from pytest_concurrency.plugin.pointing import raise_at_test
+
+        raise_at_test(item, BrokenPromise(str(report)))
     import warnings
 
     warnings.warn(f"{item.nodeid}: {report}", ConcurrencyWarning, stacklevel=1)

@@ -176,14 +176,14 @@ def judge_item(item: pytest.Item, seconds: float) -> None:
     if read(item.config, "slo") == "off":
         return
     from pytest_concurrency.errors import BrokenPromise, UsageError
-    from pytest_concurrency.plugin.pointing import raise_at_marker
+    from pytest_concurrency.plugin.pointing import raise_at_test
 
     try:
         _judge(item, _source(item, seconds))
     except UsageError as error:
-        raise_at_marker(item, "slo", UsageError(f"{item.nodeid}: {error}"))
+        raise_at_test(item, UsageError(f"{item.nodeid}: {error}"), marker="slo")
     except BrokenPromise as error:
-        raise_at_marker(item, "slo", error)
+        raise_at_test(item, error, marker="slo")
 
 
 def _judge(item: pytest.Item, source: Any) -> None:
