@@ -194,7 +194,7 @@ def _reason(verdict: Verdict) -> str:
         )
     bounds = _interval(objective, verdict.interval)
     noise = verdict.noise
-    if noise and noise.factor > 1 and not objective.holds_for(verdict.interval.low):
+    if str(noise or "") and not objective.holds_for(verdict.interval.low):
         return f"it measured {_value(verdict)}, and {noise}."
     text = f"{_value(verdict)}, but it may be {bounds}"
     if verdict.interval.effective < _WORTH_SAYING * verdict.calls:
@@ -216,7 +216,7 @@ def _flawless(objective: Objective) -> str:
 
 def _remedy(verdict: Verdict, objective: Objective) -> str:
     noise = verdict.noise
-    if noise and noise.factor > 1 and not objective.holds_for(verdict.interval.low):
+    if str(noise or "") and not objective.holds_for(verdict.interval.low):
         return "Run it alone, or compare with a rival in the same session: perf.compare(new, old)."
     more = _more_calls(verdict)
     text = f"Collect more:  perf_timer.until_decided(max_calls={more})"
