@@ -94,10 +94,10 @@ class Noise:
         """Say what is worth saying, in a few words; empty on a quiet machine."""
         parts = []
         if self.slowdown is not None and self.slowdown > _SLOWER_MATTERS:
-            parts.append(f"this machine ran {self.slowdown:.2f} times slower than at its best")
+            parts.append(f"{self.slowdown:.2f} times slower than at its best")
         if self.stolen > _STOLEN_MATTERS:
-            parts.append(f"{self.stolen:.0%} of its processor time was stolen by other machines")
-        return " and ".join(parts)
+            parts.append(f"with {self.stolen * 100:.0f} % of its time stolen")
+        return ", ".join(parts)
 
 
 def canary_ns() -> int:
