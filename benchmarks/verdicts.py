@@ -173,9 +173,10 @@ def paired(recording, n, slower, trials, rng):
     for _ in range(trials):
         start = rng.randrange(len(own) - 2 * n)
         ratios = array("q")
-        for i in range(start, start + 2 * n - 3, 4):  # new, old, old, new
+        for i in range(start, start + 2 * n - 3, 4):  # new, old, old, new, or the other way round
             a, b, c, d = own[i : i + 4]
-            ratios.append(round(1e9 * slower * (a + d) / (b + c)))
+            ratio = (a + d) / (b + c)
+            ratios.append(round(1e9 * slower * (ratio if rng.random() < 0.5 else 1 / ratio)))
         ratio = quantile_interval(ratios, 0.5, 0.01).over(1e9)
         state = "met" if ratio.high <= 1.1 else "missed" if ratio.low > 1.1 else "undecided"
         states[state] += 1
