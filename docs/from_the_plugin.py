@@ -1,6 +1,6 @@
 """Directives that write the reference from the plugin itself, so that it cannot drift.
 
-``{public-names} ROOM``, ``{plugin-options}``, ``{plugin-markers}``, ``{plugin-fixtures}``,
+``{public-names}``, ``{plugin-options}``, ``{plugin-markers}``, ``{plugin-fixtures}``,
 ``{plugin-hooks}`` and ``{unreleased}``.
 """
 
@@ -47,20 +47,35 @@ class Generated(SphinxDirective):
 
 
 class PublicNames(Generated):
-    """The public names of one room."""
+    """Every public name, in one section for each room."""
 
-    required_arguments = 1
+    def run(self) -> list[nodes.Node]:
+        modules = pytest_concurrency._ROOMS  # noqa: SLF001
+        rooms: dict[str, list[str]] = {}
+        for name in sorted(modules):
+            rooms.setdefault(modules[name].split(".")[0], []).append(name)
+        return [self.section(room, rooms[room]) for room in sorted(rooms, key=reading_order)]
 
-    def lines(self) -> Iterator[str]:
-        for name, module in pytest_concurrency._ROOMS.items():  # noqa: SLF001
-            if module.split(".")[0] != self.arguments[0]:
-                continue
-            thing = getattr(pytest_concurrency, name)
-            kind = "class" if inspect.isclass(thing) else "function" if callable(thing) else "data"
-            yield from ("```{eval-rst}", f".. auto{kind}:: pytest_concurrency.{name}")
-            if kind == "class":
-                yield "   :members:"
-            yield from ("```", "")
+    def section(self, room: str, names: list[str]) -> nodes.section:
+        says = inspect.getdoc(import_module(f"pytest_concurrency.{room}")) or room
+        title = says.splitlines()[0].removesuffix(".")
+        section = nodes.section("", nodes.title("", title), ids=[room], names=[room])
+        lines = [line for name in names for line in self.entry(name)]
+        self.state.nested_parse(StringList(lines, source=room), self.content_offset, section)
+        return section
+
+    def entry(self, name: str) -> Iterator[str]:
+        thing = getattr(pytest_concurrency, name)
+        kind = "class" if inspect.isclass(thing) else "function" if callable(thing) else "data"
+        yield from ("```{eval-rst}", f".. auto{kind}:: pytest_concurrency.{name}")
+        if kind == "class":
+            yield "   :members:"
+        yield from ("```", "")
+
+
+def reading_order(room: str) -> int:
+    """Tell where a room stands on the page: what is used first, first; what goes wrong, last."""
+    return ["run", "explore", "db", "slo", "faults", "load", "report", "errors"].index(room)
 
 
 class PluginOptions(Generated):

@@ -23,8 +23,9 @@ def main(folder: Path, *arguments: str) -> int:
     run(sys.executable, "-m", "build", "--outdir", archives, ROOT)
     (wheel,) = archives.glob("*.whl")
     (source,) = archives.glob("*.tar.gz")
-    with tarfile.open(source) as archive:
-        archive.extractall(folder, filter="data")
+    # The first releases of Python 3.11 know no filter.
+    safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    shutil.unpack_archive(source, folder, **safely)
     tree = folder / source.name.removesuffix(".tar.gz")
     shutil.rmtree(tree / "src")
 

@@ -11,6 +11,7 @@ from pytest_concurrency.explore.code import CodeProgram
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
+from pytest_concurrency.explore.outcomes import checked
 from pytest_concurrency.explore.settings import Settings, current_settings
 
 Run: TypeAlias = Callable[..., list[Any]]
@@ -89,7 +90,7 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
     if not callable(body):
         msg = f"interleave: {body!r} cannot be called. Decorate a function that takes run."
         raise UsageError(msg)
-    with CodeProgram(body, settings) as program:
+    with CodeProgram(checked(body), settings) as program:
         found = explore(program, settings)
         if program.most_workers < 3 and not _several(found):
             msg = "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."

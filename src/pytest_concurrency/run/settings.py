@@ -50,6 +50,12 @@ class Settings:
         self.observe: Callable[[Outcome[Any]], None] | None = observe
 
 
+def observed_by(settings: Settings, observe: Callable[[Outcome[Any]], None]) -> Settings:
+    """Return the same settings with another observer."""
+    values = {name: getattr(settings, name) for name in Settings.__slots__}
+    return Settings(**{**values, "observe": observe})
+
+
 def current_settings() -> Settings:
     """Return the settings in force here, or the defaults."""
     return SURROUNDINGS.settings_for("run") or Settings()

@@ -47,7 +47,7 @@ class Worker:
 
     @property
     def random(self) -> Random:
-        """Its own generator: the same numbers for the same seed, whatever the others draw."""
+        """Its own generator, with the same numbers for the same seed whatever the others draw."""
         if self._random is None:
             self._random = Random(f"{self.seed}:{self.title}:{self.index}")  # noqa: S311 - not for secrets
         return self._random
