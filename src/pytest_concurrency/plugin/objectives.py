@@ -211,8 +211,10 @@ def _source(item: pytest.Item, seconds: float) -> Any:
 
 def make_timer(item: pytest.Item) -> PerfTimer:
     """Make the timer of a test, which decides about the objectives of its markers."""
+    from pytest_concurrency.plugin.marked import join
     from pytest_concurrency.slo.perf import PerfTimer
 
+    join(item.config)
     written, named = marked_objectives(item)
     tier = str(read(item.config, "slo_tier") or "")
     every = [*written]

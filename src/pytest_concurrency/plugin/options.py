@@ -161,6 +161,10 @@ OPTIONS = (
 )
 
 
+UNSET: tuple[object, ...] = (None, "", [])
+"""What pytest returns for an ini key that is not in the file, by version."""
+
+
 def add_options(parser: pytest.Parser) -> None:
     """Register every option and ini key."""
     group = parser.getgroup("concurrency", "concurrency and service-level objectives")
@@ -169,3 +173,11 @@ def add_options(parser: pytest.Parser) -> None:
         more = {"metavar": option.metavar} if option.metavar else {"action": "store_true"}
         group.addoption(option.flag, dest=option.ini, default=None, help=text, **more)
         parser.addini(option.ini, option.help, default=None)
+
+
+def is_any_given(config: pytest.Config) -> bool:
+    """Say whether anybody set anything, on the command line or in the configuration file."""
+    return any(
+        config.getoption(option.ini) is not None or config.getini(option.ini) not in UNSET
+        for option in OPTIONS
+    )

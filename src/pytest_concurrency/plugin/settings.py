@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pytest_concurrency.plugin.options import OPTIONS, Option
+from pytest_concurrency.plugin.options import OPTIONS, UNSET, Option
 
 if TYPE_CHECKING:
     from pytest_concurrency.run.settings import Settings
@@ -27,7 +27,7 @@ def given(config: pytest.Config, option: Option) -> Given:
     if typed is not None:
         return Given(str(typed), f"{option.flag}={typed}")
     written = config.getini(option.ini)
-    if written not in (None, "", []):
+    if written not in UNSET:
         name = config.inipath.name if config.inipath else "the configuration file"
         return Given(str(written), f"{option.ini} = {str(written)!r} in {name}")
     return Given(option.default, "the default")
