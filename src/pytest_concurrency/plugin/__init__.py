@@ -43,6 +43,9 @@ __all__ = [
     "worker",
 ]
 
+ACTIVE = frozenset({"concurrent", "interleave", "slo"})
+"""The markers that do something with a test, rather than only select it."""
+
 current_key: pytest.StashKey[pytest.Item] = pytest.StashKey[pytest.Item]()
 """On the config: the test that is running, or the last one that did."""
 
@@ -116,6 +119,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     seen = check_markers(items)
     join_session(config, items)
+    if not ACTIVE.isdisjoint(seen):
+        from pytest_concurrency.plugin.marked import join
+
+        join(config)
     if "interleave" in seen:
         from pytest_concurrency.plugin.fresh import FixtureWatch
 
@@ -124,14 +131,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_concurrency.plugin.alone import NAME, Alone
 
         config.pluginmanager.register(Alone(config), NAME)
-    if "slo" in seen:
-        from pytest_concurrency.plugin.objectives import Judge
-
-        config.pluginmanager.register(Judge(), "concurrency-slo-judge")
 
 
 # Every test passes the two hooks below. They are no wrappers and import nothing, so that a suite
-# that never uses the plugin keeps its time; the others join when there is something to do.
+# that never uses the plugin keeps its time. Others join the session when there is work for them:
+# those in ``marked`` with the first test that needs them, those in ``journal`` with the first
+# record.
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -140,13 +145,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
     item.config.stash[current_key] = item
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Prepare a test whose body is to be run by many workers, or in many orders."""
-    if "concurrent" in item.keywords or "interleave" in item.keywords:
-        from pytest_concurrency.plugin.bodies import prepare
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Notice a marker that one of the test's fixtures has added."""
+    for mark in item.own_markers:
+        if mark.name in ACTIVE:
+            from pytest_concurrency.plugin.marked import join
 
-        prepare(item)
+            join(item.config)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
