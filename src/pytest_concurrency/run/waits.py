@@ -80,14 +80,29 @@ def _repr(thing: object) -> str:
 def _instruction(frame: FrameType) -> ast.expr | None:
     """Parse the expression that the frame's current instruction belongs to."""
     positions = list(frame.f_code.co_positions())
-    line, end_line, column, end_column = positions[frame.f_lasti // 2]
-    if line is None or column is None or line != end_line or end_column is None:
-        return None
-    text = linecache.getline(frame.f_code.co_filename, line).encode()[column:end_column].decode()
+    here = positions[frame.f_lasti // 2]
+    text = _segment(frame.f_code.co_filename, here)
+    if text.startswith(("with ", "async with ")):
+        # Python 3.11 says the whole statement; what it enters was looked up just before
+        before = reversed(positions[: frame.f_lasti // 2])
+        text = _segment(
+            frame.f_code.co_filename, next((one for one in before if one != here), None)
+        )
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        return ast.parse(f"({text})", mode="eval").body
     except SyntaxError:
         return None
+
+
+def _segment(path: str, position: tuple[int | None, ...] | None) -> str:
+    """Return the source between two points."""
+    if position is None or None in position:
+        return ""
+    line, end_line, column, end_column = (number or 0 for number in position)
+    lines = [linecache.getline(path, number).encode() for number in range(line, end_line + 1)]
+    lines[-1] = lines[-1][:end_column]
+    lines[0] = lines[0][column:]
+    return b"".join(lines).decode()
 
 
 def _awaited(expression: ast.expr | None) -> Iterator[ast.expr]:
