@@ -1,0 +1,61 @@
+"""What can be asked of an exploration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from pytest_concurrency.errors import UsageError
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How far to explore, and what to try first.
+
+    Args:
+        preemptions: Explore every schedule with at most this many preemptions before sampling others.
+        schedules: Stop after this many schedules.
+        seconds: Stop after this many seconds.
+        packages: Names of installed packages to explore besides the project's own files.
+        seed: Seed of the schedules that are sampled past the bound.
+        replay: A token: run just this schedule.
+        saved: A token that failed before: it is tried first.
+        command: How to replay, with ``{token}`` where the token goes.
+        hang: Seconds without progress after which a schedule counts as hung.
+        record: Called with the token of a schedule that fails, before it is raised.
+    """
+
+    preemptions: int = 2
+    schedules: int = 5_000
+    seconds: float = 10.0
+    packages: Sequence[str] = ()
+    seed: int = 0
+    replay: str | None = None
+    saved: str | None = None
+    command: str = "interleave(replay={token!r})"
+    hang: float = 10.0
+    record: Callable[[str], object] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done."""
+        _at_least("preemptions", self.preemptions, 0)
+        _at_least("schedules", self.schedules, 1)
+        _positive("seconds", self.seconds)
+        _positive("hang", self.hang)
+        if isinstance(self.packages, str):
+            msg = f"interleave: packages={self.packages!r} is one text. Write packages=[{self.packages!r}]."
+            raise UsageError(msg)
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        msg = f"interleave: {name}={value!r} is not a whole number of at least {least}. Write {name}={max(least, 2)}."
+        raise UsageError(msg)
+
+
+def _positive(name: str, value: float) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
+        msg = f"interleave: {name}={value!r} is not a number of seconds above 0. Write {name}=10."
+        raise UsageError(msg)
