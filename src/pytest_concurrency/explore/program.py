@@ -78,8 +78,9 @@ class Trace:
     """``(i, worker, able)``: before step ``i`` this worker became able, or unable, to run. Its first entry is its start."""
     pending: dict[int, tuple[Hashable, tuple[Touch, ...]]] = field(default_factory=dict)
     """For each worker that did not end: the label and touches of the step it stood before."""
-    held: list[frozenset[Hashable]] | None = None
-    """Locks that the worker of each step held before it: names that mean the same lock in every play."""
+    locks: dict[int, tuple[str, Hashable]] = field(default_factory=dict)
+    """Steps that are operations of a lock: ``acquire`` (waits until it is free), ``try`` (looks or fails),
+    ``took`` (a ``try`` that got it) or ``release``, and the lock."""
     ending: Ending = field(default_factory=Ending)
     events: list[Event] = field(default_factory=list)
     """Filled only when the play was asked to explain."""

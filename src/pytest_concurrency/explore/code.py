@@ -1,0 +1,154 @@
+"""Code as a program: a body whose workers are real threads, paused at points of the code under test."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, final
+
+from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore import region
+from pytest_concurrency.explore.deadlock import diagnose
+from pytest_concurrency.explore.points import Decoder
+from pytest_concurrency.explore.program import Guide, Trace
+from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.stage import Stage
+from pytest_concurrency.explore.standins import StandIns
+from pytest_concurrency.explore.workers import Abandoned, Pool
+
+Body = Callable[[Callable[..., list[Any]]], object]
+
+
+def run(*calls: Callable[[], Any]) -> list[Any]:
+    """Run calls at once, each by a worker of its own, and return their results.
+
+    Args:
+        calls: What to run; each is called without arguments.
+
+    Raises:
+        BaseException: What the first worker that failed raised.
+    """
+    __tracebackhide__ = True
+    stage = region.here()
+    if stage is None:
+        msg = "run: no schedule is being explored. Call it inside the body that interleave runs."
+        raise UsageError(msg)
+    for call in calls:
+        if not callable(call):
+            msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
+            raise UsageError(msg)
+    workers = [stage.start(call) for call in calls]
+    touched = tuple((("worker", worker.number), False) for worker in workers)
+    stage.operate(("run",), touched, lambda: all(worker.ended for worker in workers), wants=workers)
+    for worker in workers:
+        if worker.error is not None:
+            raise worker.error
+    return [worker.value for worker in workers]
+
+
+@final
+class CodeProgram:
+    """A body, played again and again on pooled threads.
+
+    Use it as a context manager: nothing is watched or kept outside of it.
+    """
+
+    def __init__(self, body: Body, settings: Settings) -> None:
+        """Make a program of a body.
+
+        Args:
+            body: Called with `run`, once per schedule.
+            settings: What to explore, and when a schedule hangs.
+        """
+        self._body = body
+        self._settings = settings
+        self._scope = Scope(settings.packages)
+        self._decoder = Decoder(self._scope)
+        self._pool = Pool()
+        self._stand_ins = StandIns(self._scope)
+        self._tracer = _tracer(self._scope, self._decoder)
+        self.most_workers = 0
+
+    def __enter__(self) -> Self:
+        """Begin to watch the code."""
+        if region.here() is not None:
+            msg = "interleave: called inside a schedule that is being explored. Call it outside of the body."
+            raise UsageError(msg)
+        region.claim.acquire()
+        try:
+            self._tracer.open()
+        except BaseException:
+            region.claim.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give back threads and tracing."""
+        try:
+            self._tracer.close()
+            self._pool.close()
+        finally:
+            region.claim.release()
+
+    def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
+        """Run the body once, in the order that the guide chooses."""
+        _ = record, explain
+        self._pool.clear()
+        self._decoder.holders.clear()
+        stage = Stage(guide, self._pool, hang=self._settings.hang)
+        stage.diagnose = diagnose
+        stage.enter, stage.leave = self._tracer.enter_worker, self._tracer.leave_worker
+        try:
+            self._stand_ins.enter()
+            region.enter(stage)
+            self._tracer.enter(stage)
+            error = self._perform(stage)
+        finally:
+            self._tracer.leave()
+            region.leave()
+            self._stand_ins.leave()
+        self.most_workers = max(self.most_workers, stage.started + 1)
+        return _closed(stage, error)
+
+    def _perform(self, stage: Stage) -> BaseException | None:
+        error: BaseException | None = None
+        try:
+            self._body(run)
+            stage.finish()
+        except Abandoned:
+            pass
+        except BaseException as raised:  # noqa: BLE001 - judged by the search
+            error = raised
+        stage.abort()
+        return error or _lost(stage)
+
+
+def _closed(stage: Stage, error: BaseException | None) -> Trace:
+    if stage.verdict is not None:
+        from pytest_concurrency.explore.failures import Deadlock
+
+        kind = "deadlock" if isinstance(stage.verdict, Deadlock) else "hang"
+        return stage.close(kind, error if error is stage.verdict else stage.verdict)
+    return stage.close("passed" if error is None else "failed", error)
+
+
+def _lost(stage: Stage) -> BaseException | None:
+    """Return what a thread of the code under test raised, and nobody saw."""
+    for worker in stage.workers:
+        if worker.thread is not None and isinstance(worker.error, Exception):
+            return worker.error
+    return None
+
+
+def _tracer(scope: Scope, decoder: Decoder) -> Any:
+    if sys.version_info >= (3, 12):
+        from pytest_concurrency.explore.monitoring import Monitoring
+
+        return Monitoring(scope, decoder)
+    from pytest_concurrency.explore.opcodes import Opcodes
+
+    return Opcodes(scope, decoder)

@@ -1,0 +1,247 @@
+"""Stand-ins for locks and events, for the workers of a schedule; other threads get the real thing inside."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, final
+
+from pytest_concurrency.explore.program import Touch
+from pytest_concurrency.explore.region import here, unwinding
+from pytest_concurrency.explore.stage import Stage, caller
+
+_allocate = _thread.allocate_lock
+_get_ident = _thread.get_ident
+
+
+def _line(depth: int) -> tuple[FrameType, int]:
+    frame = sys._getframe(depth)  # noqa: SLF001
+    return frame, frame.f_lineno
+
+
+@final
+class Lock:
+    """Stands in for ``threading.Lock``."""
+
+    __slots__ = ("__weakref__", "_real", "holder", "made", "taken")
+
+    def __init__(self) -> None:
+        """Make an open lock."""
+        self._real = _allocate()
+        self.holder: int | None = None
+        self.taken: Any = None
+        self.made = _line(2)
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+        """Take the lock, as ``threading.Lock.acquire`` does."""
+        return self._take(blocking, timeout, 2)
+
+    def _take(self, blocking: bool, timeout: float, depth: int) -> bool:  # noqa: FBT001
+        stage = here()
+        if stage is None:
+            return self._real.acquire(blocking, timeout)
+        if not blocking and timeout != -1:
+            msg = "can't specify a timeout for a non-blocking call"
+            raise ValueError(msg)
+        key = ("lock", id(self))
+        label = ("acquire" if blocking else "try", *caller(depth + 1))
+        if not blocking:
+            return self._try(stage, label, key)
+        seconds = None if timeout == -1 else timeout
+        if not stage.operate(label, ((key, True),), self._free, seconds=seconds, wants=self, op="acquire", key=key):
+            return False
+        self._real.acquire(blocking=False)
+        self._taken(stage, depth + 1)
+        return True
+
+    def _try(self, stage: Stage, label: Any, key: Any) -> bool:
+        stage.operate(label, ((key, True),), op="try", key=key)
+        if not self._real.acquire(blocking=False):
+            return False
+        self._taken(stage, 4)
+        stage.took(key)
+        return True
+
+    def _taken(self, stage: Stage, depth: int) -> None:
+        worker = stage.current
+        self.holder = worker.number
+        self.taken = _line(depth + 1)
+        worker.held[self] = self.taken
+        stage.refresh()
+
+    def _free(self) -> bool:
+        return not self._real.locked()
+
+    def release(self) -> None:
+        """Open the lock, whoever holds it."""
+        if unwinding():
+            if self._real.locked():
+                self._real.release()
+            return
+        stage = here()
+        if stage is None:
+            self._real.release()
+            return
+        key = ("lock", id(self))
+        if not self._real.locked():
+            msg = "release unlocked lock"
+            raise RuntimeError(msg)
+        stage.operate(("release", *caller(2)), ((key, True),), op="release", key=key)
+        if self.holder is not None:
+            stage.workers[self.holder].held.pop(self, None)
+        self.holder = self.taken = None
+        self._real.release()
+        stage.refresh()
+
+    def locked(self) -> bool:
+        """Whether somebody holds it."""
+        stage = here()
+        if stage is not None:
+            key = ("lock", id(self))
+            stage.operate(("locked", *caller(2)), ((key, False),), op="try", key=key)
+        return self._real.locked()
+
+    def _is_owned(self) -> bool:
+        return self._real.locked()
+
+    def _at_fork_reinit(self) -> None:
+        self._real = _allocate()
+
+    __enter__ = acquire
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release it."""
+        self.release()
+
+    acquire_lock = acquire
+    release_lock = release
+    locked_lock = locked
+
+
+@final
+class RLock:
+    """Stands in for ``threading.RLock``."""
+
+    __slots__ = ("__weakref__", "_count", "_owner", "_under")
+
+    def __init__(self) -> None:
+        """Make an open lock."""
+        self._under = Lock()
+        self._under.made = _line(2)
+        self._owner: object = None
+        self._count = 0
+
+    def _me(self) -> object:
+        return _get_ident()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+        """Take the lock, or take it once more."""
+        if self._owner == self._me():
+            self._count += 1
+            return True
+        taken = self._under._take(blocking, timeout, 2)  # noqa: SLF001
+        if taken:
+            self._owner = self._me()
+            self._count = 1
+        return taken
+
+    def release(self) -> None:
+        """Release it once."""
+        if self._owner != self._me():
+            if unwinding():
+                return
+            msg = "cannot release un-acquired lock"
+            raise RuntimeError(msg)
+        self._count -= 1
+        if not self._count:
+            self._owner = None
+            self._under.release()
+
+    def locked(self) -> bool:
+        """Whether somebody holds it."""
+        return self._under.locked()
+
+    def _is_owned(self) -> bool:
+        return self._owner == self._me()
+
+    def _release_save(self) -> tuple[int, object]:
+        state = self._count, self._owner
+        self._count, self._owner = 0, None
+        self._under.release()
+        return state
+
+    def _acquire_restore(self, state: tuple[int, object]) -> None:
+        self._under.acquire()
+        self._count, self._owner = state
+
+    def _recursion_count(self) -> int:
+        return self._count if self._is_owned() else 0
+
+    def _at_fork_reinit(self) -> None:
+        self._under._at_fork_reinit()  # noqa: SLF001
+        self._count, self._owner = 0, None
+
+    __enter__ = acquire
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release it."""
+        self.release()
+
+
+def event_class(real: type[Any]) -> type[Any]:
+    """Make the stand-in for ``threading.Event``, whose flag is a resource of its own.
+
+    Args:
+        real: The real class; what the stand-in makes is an instance of it too.
+    """
+
+    class Event(real):  # type: ignore[misc, valid-type]
+        """Stands in for ``threading.Event``."""
+
+        def is_set(self) -> bool:
+            return self._step(False, lambda: self._flag)  # noqa: FBT003
+
+        isSet = is_set  # noqa: N815
+
+        def set(self) -> None:
+            self._step(True, lambda: _open(self))  # noqa: FBT003
+
+        def clear(self) -> None:
+            def clear() -> None:
+                self._flag = False
+
+            self._step(True, clear)  # noqa: FBT003
+
+        def wait(self, timeout: float | None = None) -> bool:
+            stage = here()
+            if stage is None:
+                return bool(real.wait(self, timeout))
+            touch: Touch = (("event", id(self)), False)
+            stage.operate(("wait", *caller(2)), (touch,), lambda: self._flag, seconds=timeout, wants=self)
+            return bool(self._flag)
+
+        def _step(self, write: bool, act: Callable[[], Any]) -> Any:  # noqa: FBT001
+            stage = None if unwinding() else here()
+            if stage is None:
+                return act()
+            stage.operate(("event", write, *caller(3)), ((("event", id(self)), write),))
+            result = act()
+            if write:
+                stage.refresh()
+            return result
+
+    def _open(event: Any) -> None:
+        event._flag = True  # noqa: SLF001
+        if here() is None:
+            with event._cond:  # noqa: SLF001
+                event._cond.notify_all()  # noqa: SLF001
+
+    Event.__module__ = "pytest_concurrency.explore.locks"
+    Event.__qualname__ = Event.__name__ = "Event"
+    return Event

@@ -1,0 +1,106 @@
+"""Points by ``sys.monitoring``, Python 3.12 and later: local events, and none where nothing is shared."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from types import CodeType
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.points import Decoder, Point
+from pytest_concurrency.explore.scope import Scope
+
+if TYPE_CHECKING:
+    from pytest_concurrency.explore.stage import Stage
+
+_NAME = "pytest-concurrency-slo"
+_TOOLS = (4, 3, 5, 2, 0)
+_get_ident = _thread.get_ident
+_get_frame = sys._getframe  # noqa: SLF001
+
+
+@final
+class Monitoring:
+    """Calls the stage before each point of the code in scope."""
+
+    def __init__(self, scope: Scope, decoder: Decoder) -> None:
+        """Watch code of this scope.
+
+        Args:
+            scope: What is explored.
+            decoder: Finds points.
+        """
+        self._scope = scope
+        self._decoder = decoder
+        self._points: dict[int, dict[int, Point]] = {}
+        self._codes: list[CodeType] = []
+        self._stage: Stage | None = None
+        self._tool = -1
+
+    def open(self) -> None:
+        """Take a tool id and begin to watch."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
+        if not free:
+            msg = "interleave: all tool ids of sys.monitoring are taken. Run without the profiler or debugger."
+            raise UsageError(msg)
+        self._tool = free[0]
+        events = monitoring.events
+        monitoring.use_tool_id(self._tool, _NAME)
+        monitoring.register_callback(self._tool, events.PY_START, self._on_start)
+        monitoring.register_callback(self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE))
+        monitoring.restart_events()
+        monitoring.set_events(self._tool, events.PY_START)
+
+    def close(self) -> None:
+        """Stop watching and give the tool id back."""
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        events = monitoring.events
+        monitoring.set_events(self._tool, 0)
+        for code in self._codes:
+            monitoring.set_local_events(self._tool, code, 0)
+        for event in (events.PY_START, events.INSTRUCTION):
+            monitoring.register_callback(self._tool, event, None)
+        monitoring.free_tool_id(self._tool)
+        self._codes.clear()
+        self._points.clear()
+
+    def enter(self, stage: Stage) -> None:
+        """Begin a play, on the thread of the body."""
+        self._stage = stage
+
+    def leave(self) -> None:
+        """End a play."""
+        self._stage = None
+
+    def enter_worker(self) -> None:
+        """Begin a worker, on its thread."""
+
+    def leave_worker(self) -> None:
+        """End a worker, on its thread."""
+
+    def _on_start(self, code: CodeType, _offset: int) -> object:
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        if self._scope.has(code) and id(code) not in self._points:
+            self._points[id(code)] = self._decoder.points(code)
+            self._codes.append(code)
+            monitoring.set_local_events(self._tool, code, monitoring.events.INSTRUCTION)
+        return monitoring.DISABLE
+
+    def _handler(self, disable: object) -> Any:
+        points, get_ident, get_frame = self._points, _get_ident, _get_frame
+
+        def on_instruction(code: CodeType, offset: int) -> object:
+            point = points[id(code)].get(offset)
+            if point is None:
+                return disable
+            stage = self._stage
+            if stage is None or stage.ident != get_ident() or stage.aborting:
+                return None
+            touched = point.look(get_frame(1))
+            if touched:
+                stage.point(point, touched)
+            return None
+
+        return on_instruction

@@ -1,0 +1,127 @@
+"""Points by ``sys.settrace``, Python 3.11: opcode events, chained to whoever traced before (coverage, a debugger)."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from types import CodeType, FrameType
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_concurrency.explore.points import Decoder, Point
+from pytest_concurrency.explore.scope import Scope
+
+if TYPE_CHECKING:
+    from pytest_concurrency.explore.stage import Stage
+
+_get_ident = _thread.get_ident
+
+
+@final
+class Opcodes:
+    """Calls the stage before each point of the code in scope."""
+
+    def __init__(self, scope: Scope, decoder: Decoder) -> None:
+        """Watch code of this scope.
+
+        Args:
+            scope: What is explored.
+            decoder: Finds points.
+        """
+        self._scope = scope
+        self._decoder = decoder
+        self._points: dict[int, dict[int, Point] | None] = {}
+        self._codes: list[CodeType] = []
+        self._stage: Stage | None = None
+        self._before: Any = None
+
+    def open(self) -> None:
+        """Do nothing: tracing is switched on for each play."""
+
+    def close(self) -> None:
+        """Forget the points."""
+        self._points.clear()
+        self._codes.clear()
+
+    def enter(self, stage: Stage) -> None:
+        """Begin a play, on the thread of the body."""
+        self._stage = stage
+        self._before = sys.gettrace()
+        sys.settrace(self._tracer(self._before))
+
+    def leave(self) -> None:
+        """End a play."""
+        sys.settrace(self._before)
+        self._before = self._stage = None
+
+    def enter_worker(self) -> None:
+        """Begin a worker, on its thread."""
+        sys.settrace(self._tracer(threading.gettrace()))
+
+    def leave_worker(self) -> None:
+        """End a worker, on its thread."""
+        sys.settrace(None)
+
+    def _of(self, code: CodeType) -> dict[int, Point] | None:
+        known = self._points.get(id(code), self)
+        if known is self:
+            known = self._decoder.points(code) if self._scope.has(code) else None
+            self._points[id(code)] = known
+            self._codes.append(code)
+        return known  # type: ignore[return-value]
+
+    def _tracer(self, before: Any) -> Any:
+        if before is None:
+            return self._plain()
+        return self._chained(before)
+
+    def _plain(self) -> Any:
+        find, local = self._of, self._local
+
+        def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+            _ = event, argument
+            points = find(frame.f_code)
+            if points is None:
+                return None
+            frame.f_trace_opcodes = True
+            frame.f_trace_lines = False
+            return local(points, None)
+
+        return on_call
+
+    def _chained(self, before: Any) -> Any:
+        """Trace for another tracer too, which may install itself anew when it is called."""
+        find, local = self._of, self._local
+
+        def on_call(frame: FrameType, event: str, argument: Any) -> Any:
+            theirs = before(frame, event, argument)
+            sys.settrace(on_call)
+            points = find(frame.f_code)
+            if points is None:
+                return theirs
+            frame.f_trace_opcodes = True
+            return local(points, theirs)
+
+        return on_call
+
+    def _local(self, points: dict[int, Point], theirs: Any) -> Any:
+        get_ident = _get_ident
+
+        def on_event(frame: FrameType, event: str, argument: Any) -> Any:
+            nonlocal theirs
+            if event != "opcode":
+                if theirs is not None:
+                    theirs = theirs(frame, event, argument)
+                return on_event
+            point = points.get(frame.f_lasti)
+            if point is None:
+                return on_event
+            stage = self._stage
+            if stage is None or stage.ident != get_ident() or stage.aborting:
+                return on_event
+            touched = point.look(frame)
+            if touched:
+                stage.point(point, touched)
+            return on_event
+
+        return on_event

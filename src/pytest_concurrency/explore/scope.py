@@ -1,0 +1,83 @@
+"""Which code is explored: the project's own files, and packages asked for."""
+
+from __future__ import annotations
+
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType
+from typing import final
+
+from pytest_concurrency.errors import UsageError, nearest
+
+_OURS = str(Path(__file__).parent.parent) + "/"
+
+
+def _foreign() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    places = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths}
+    places.update(site.getsitepackages())
+    places.add(site.getusersitepackages())
+    places.update({str(Path(place).resolve()) for place in set(places)})
+    return tuple(sorted(place.rstrip("/") + "/" for place in places))
+
+
+@final
+class Scope:
+    """Tells code under test from the rest."""
+
+    def __init__(self, packages: Iterable[str] = ()) -> None:
+        """Explore the project's own files and these packages.
+
+        Args:
+            packages: Import names of installed packages or modules.
+        """
+        self._wanted = tuple(_place(package) for package in packages)
+        self._foreign = _foreign()
+        self._known: dict[str, bool] = {}
+
+    def has(self, code: CodeType) -> bool:
+        """Whether the code is explored."""
+        return code.co_name != "<module>" and self.has_file(code.co_filename)
+
+    def has_file(self, name: str) -> bool:
+        """Whether code of this file is explored."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._known[name] = self._decide(name)
+        return known
+
+    def _decide(self, name: str) -> bool:
+        if name.startswith("<"):
+            return name.startswith("<doctest") or name == "<stdin>"
+        name = str(Path(name).absolute())
+        if name.startswith(self._wanted):
+            return True
+        return not name.startswith((_OURS, *self._foreign))
+
+    def own_modules(self) -> list[object]:
+        """Return the loaded modules whose code is explored."""
+        found = []
+        for module in list(sys.modules.values()):
+            name = getattr(module, "__file__", None)
+            if isinstance(name, str) and self.has_file(name):
+                found.append(module)
+        return found
+
+
+def _place(package: str) -> str:
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        near = nearest(package, {name.partition(".")[0] for name in sys.modules})
+        hint = f" Did you mean {near!r}?" if near else ""
+        msg = f"interleave: packages names {package!r}, which cannot be imported.{hint}"
+        raise UsageError(msg)
+    if spec.submodule_search_locations:
+        return str(Path(next(iter(spec.submodule_search_locations))).absolute()) + "/"
+    return str(spec.origin)

@@ -1,0 +1,321 @@
+"""One schedule being played: who runs, who waits, and the baton between them."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import sys
+from collections.abc import Callable, Hashable
+from typing import Any, Final, final
+
+from pytest_concurrency.errors import InternalError
+from pytest_concurrency.explore.failures import Hang
+from pytest_concurrency.explore.program import FOREVER, Ending, Guide, Touch, Trace
+from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
+
+_get_ident = _thread.get_ident
+EVERYTHING: Final[Touch] = ("*", True)
+"""Touched by a step that happened only because nobody else could do anything."""
+
+_SPIN = 5_000
+_LONGEST = 400_000
+
+
+@final
+class Stage:
+    """Hands the baton from worker to worker as a guide says, and writes down what happens.
+
+    Only the worker that has the baton runs, so nothing here needs a lock.
+    """
+
+    def __init__(self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None) -> None:
+        """Set the stage for one play.
+
+        Args:
+            guide: Who runs next.
+            pool: Where threads come from.
+            hang: Seconds without progress that count as hung.
+            trace: Where to write.
+        """
+        self.guide = guide
+        self.pool = pool
+        self.hang = hang
+        self.trace = Trace() if trace is None else trace
+        body = Worker(0, None, lambda: None)
+        self.workers = [body]
+        self.live = [body]
+        self.current = body
+        self.ident = body.ident
+        self.budget = FOREVER
+        self.started = 0
+        self.now = 0.0
+        self.verdict: BaseException | None = None
+        self.aborting = False
+        self.polling = False
+        self.draining = False
+        self.steps = 0
+        self._run = 0
+        self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
+        self.enter: Callable[[], None] = lambda: None
+        self.leave: Callable[[], None] = lambda: None
+        self.diagnose: Callable[[Stage], BaseException] = lambda _stage: InternalError("stuck")
+
+    # ---- points -------------------------------------------------------------------------------
+
+    def mine(self) -> bool:
+        """Whether the calling thread is the controlled one that runs."""
+        return self.ident == _get_ident() and not self.aborting
+
+    def point(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        """Pause here if the guide says so; then write the step down."""
+        if not self.started:
+            return
+        if self.budget <= 0:
+            self._pause(label, touches)
+        self.budget -= 1
+        self._note(self.current, label, touches)
+
+    def _note(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        if self.watch is not None:
+            self.watch(worker, label, touches)
+        trace = self.trace
+        trace.workers.append(worker.number)
+        trace.labels.append(label)
+        trace.touched.append(touches)
+        self.steps += 1
+        if self.steps - self._run > _SPIN:
+            self._spin()
+
+    def _spin(self) -> None:
+        """Let others run when a worker goes on and on; give up when all do."""
+        self._run = self.steps
+        if self.steps > _LONGEST:
+            self.verdict = self._hung(f"did not end within {_LONGEST:,} points")
+            raise self.verdict if self.current.number == 0 else self._stop()
+        if sum(worker.able for worker in self.live) > 1:
+            self.trace.spun = True
+            self.budget = 0
+
+    def _stop(self) -> BaseException:
+        return Abandoned()
+
+    def operate(
+        self,
+        label: Hashable,
+        touches: tuple[Touch, ...],
+        ready: Callable[[], bool] | None = None,
+        *,
+        seconds: float | None = None,
+        wants: Any = None,
+        op: str | None = None,
+        key: Hashable = None,
+    ) -> bool:
+        """Pause before an operation until it can be done; tell whether it can, or the time was up.
+
+        Args:
+            label: Which operation, where.
+            touches: What it touches.
+            ready: Whether it can be done now; called only while nobody runs.
+            seconds: How long to wait at most, in virtual time.
+            wants: What it waits for, for texts.
+            op: ``acquire``, ``try`` or ``release`` where it is an operation of a lock.
+            key: The lock.
+        """
+        worker = self.current
+        if ready is not None:
+            worker.ready, worker.wants = ready, wants
+            if not ready():
+                worker.able = False
+                worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
+                self._change(worker)
+        if not worker.able or (self.budget <= 0 and self.started):
+            self._pause(label, touches)
+        timed_out, worker.timed_out = worker.timed_out, False
+        worker.ready = worker.wants = worker.deadline = None
+        if self.started:
+            self.budget -= 1
+            if op is not None:
+                self.trace.locks[len(self.trace.workers)] = ("try" if timed_out else op, key)
+            self._note(worker, label, (*touches, EVERYTHING) if timed_out else touches)
+        return not timed_out
+
+    def took(self, key: Hashable) -> None:
+        """Write down that the step just made took a lock without waiting."""
+        if self.started:
+            self.trace.locks[len(self.trace.workers) - 1] = ("took", key)
+
+    def refresh(self) -> None:
+        """Find out anew who can run, after something changed that somebody may wait for."""
+        for worker in self.live:
+            if worker.ready is not None and not worker.timed_out:
+                able = worker.ready()
+                if able != worker.able:
+                    worker.able = able
+                    self._change(worker)
+
+    def _change(self, worker: Worker) -> None:
+        trace = self.trace
+        trace.changes.append((len(trace.workers), worker.number, worker.able))
+
+    # ---- the baton ----------------------------------------------------------------------------
+
+    def _pause(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        worker = self.current
+        worker.pending = (label, touches)
+        target = self._next(worker.number if worker.able else None)
+        if target is not worker:
+            self._run = self.steps
+            self._hand(target)
+            self._wait(worker)
+        worker.pending = None
+        if self.aborting or self.verdict is not None:
+            self._leave(worker)
+
+    def _leave(self, worker: Worker) -> None:
+        if worker.number == 0 and self.verdict is not None:
+            raise self.verdict
+        raise Abandoned
+
+    def _hand(self, target: Worker) -> None:
+        self.current = target
+        self.ident = target.ident
+        target.baton.release()
+
+    def _wait(self, worker: Worker) -> None:
+        if worker.number:
+            worker.baton.acquire()
+            return
+        seen = self.steps
+        try:
+            while not worker.baton.acquire(timeout=self.hang):
+                if seen == self.steps:
+                    self._rescue()
+                    return
+                seen = self.steps
+        except BaseException:
+            self.aborting = True
+            if not worker.baton.acquire(timeout=1.0):
+                self._rescue()
+            raise
+
+    def _rescue(self) -> None:
+        """Take the baton from a worker that makes no progress."""
+        stuck = self.current
+        self.verdict = self.verdict or self._hung(f"made no progress for {self.hang:g} s")
+        self.aborting = True
+        _raise_in(stuck.ident, Abandoned)
+        if stuck.seat is not None and not self.workers[0].baton.acquire(timeout=1.0):
+            stuck.ended = True
+            self.live.remove(stuck)
+            self.pool.lose(stuck.seat)
+        self.current = self.workers[0]
+        self.ident = self.current.ident
+
+    def _hung(self, what: str) -> BaseException:
+        from pytest_concurrency.explore.deadlock import hang
+
+        return Hang(hang(self, what))
+
+    def _next(self, current: int | None) -> Worker:
+        if self.aborting:
+            return self.workers[0]
+        if self.polling:
+            self.refresh()
+            if current is not None and not self.workers[current].able:
+                current = None
+        while True:
+            able = [worker.number for worker in self.live if worker.able]
+            if able:
+                number, self.budget = self.guide.choose(current, able)
+                return self.workers[number]
+            if not self._let_time_pass():
+                if self.draining and all(worker.daemon for worker in self.live[1:]):
+                    return self.workers[0]
+                self.verdict = self.verdict or self.diagnose(self)
+                return self.workers[0]
+
+    def _let_time_pass(self) -> bool:
+        deadlines = [worker.deadline for worker in self.live if worker.deadline is not None]
+        if not deadlines:
+            return False
+        self.now = max(self.now, min(deadlines))
+        for worker in self.live:
+            if worker.deadline is not None and worker.deadline <= self.now:
+                worker.able = worker.timed_out = True
+                worker.deadline = None
+                self._change(worker)
+        return True
+
+    # ---- workers ------------------------------------------------------------------------------
+
+    def start(self, call: Callable[[], Any]) -> Worker:
+        """Make a new worker, which can run from now on."""
+        ident, self.ident = self.ident, 0  # a new thread is started with the real thing
+        seat = self.pool.take()
+        self.ident = ident
+        worker = Worker(len(self.workers), seat, call)
+        worker.parent = self.current.number
+        seat.job = lambda: self._work(worker)
+        self.workers.append(worker)
+        self.live.append(worker)
+        self.started += 1
+        if self.started == 1:
+            self.budget = 0
+        self._change(worker)
+        return worker
+
+    def _work(self, worker: Worker) -> None:
+        try:
+            if not self.aborting:
+                self.enter()
+                worker.value = worker.call()
+        except Abandoned:
+            pass
+        except BaseException as error:  # noqa: BLE001 - whatever a worker raises is its result
+            worker.error = error
+        self.leave()
+        worker.ended = True
+        worker.able = False
+        if worker in self.live:
+            self.live.remove(worker)
+            self._change(worker)
+            self.refresh()
+            self._hand(self._next(None))
+
+    def finish(self) -> None:
+        """Let all workers run to their ends, after the body has returned; abandon those that wait for ever."""
+        body = self.workers[0]
+        self.draining = True
+        if len(self.live) > 1:
+            self.operate(("end",), (), lambda: len(self.live) == 1)
+        body.ended = True
+
+    def abort(self) -> None:
+        """Unwind all workers that are left."""
+        self.aborting = True
+        body = self.workers[0]
+        while len(self.live) > 1:
+            worker = self.live[-1]
+            self.current, self.ident = worker, worker.ident
+            worker.baton.release()
+            if not body.baton.acquire(timeout=self.hang):
+                self._rescue()
+        self.current, self.ident = body, body.ident
+
+    def close(self, kind: Any, error: BaseException | None) -> Trace:
+        """Write down how it ended."""
+        for worker in self.workers:
+            if worker.pending is not None:
+                self.trace.pending[worker.number] = worker.pending
+        self.trace.ending = Ending(kind=kind, error=error)
+        return self.trace
+
+
+def _raise_in(ident: int, kind: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind))
+
+
+def caller(depth: int) -> tuple[int, int]:
+    """Name the instruction that made a call, as a label."""
+    frame = sys._getframe(depth)  # noqa: SLF001
+    return id(frame.f_code), frame.f_lasti

@@ -1,0 +1,81 @@
+"""What stands in for what while a schedule is played, and its putting back."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from typing import Any, final
+
+from pytest_concurrency.explore import clock, threads
+from pytest_concurrency.explore.locks import Lock, RLock, event_class
+from pytest_concurrency.explore.scope import Scope
+
+_CLOCKS = (("monotonic", 1), ("time", 1), ("perf_counter", 1))
+_NANO_CLOCKS = ("monotonic_ns", "time_ns", "perf_counter_ns")
+
+
+@final
+class StandIns:
+    """Replaces names of the standard library, and the same objects under names of the code under test."""
+
+    def __init__(self, scope: Scope) -> None:
+        """Find what to replace.
+
+        Args:
+            scope: Whose modules may have imported the names before.
+        """
+        self._changes: list[tuple[Any, str, Any, Any]] = []
+        self._stand_in: dict[int, Any] = {}
+        self._plan()
+        self._own(scope)
+
+    def _plan(self) -> None:
+        event = event_class(threading.Event)
+        self._replace(threading.Lock, Lock, (threading, "Lock"), (threading, "_allocate_lock"))
+        self._replace(threading.RLock, RLock, (threading, "RLock"))
+        self._replace(threading.Event, event, (threading, "Event"))
+        simple = queue._PySimpleQueue  # type: ignore[attr-defined]  # noqa: SLF001
+        self._replace(queue.SimpleQueue, simple, (queue, "SimpleQueue"))
+        self._replace(time.sleep, clock.sleep, (time, "sleep"))
+        for name, unit in (*_CLOCKS, *((name, 1_000_000_000) for name in _NANO_CLOCKS)):
+            real = getattr(time, name)
+            self._replace(real, clock.shifted(real, unit), (time, name))
+        self._change(threading, "_time", self._stand_in[id(time.monotonic)])
+        self._change(queue, "time", self._stand_in[id(time.monotonic)])
+        for name in ("start", "join", "is_alive"):
+            self._change(threading.Thread, name, getattr(threads, name))
+
+    def _replace(self, real: Any, stand_in: Any, *places: tuple[Any, str]) -> None:
+        self._stand_in[id(real)] = stand_in
+        for owner, name in places:
+            self._change(owner, name, stand_in)
+
+    def _change(self, owner: Any, name: str, new: Any) -> None:
+        self._changes.append((owner, name, getattr(owner, name), new))
+
+    def _own(self, scope: Scope) -> None:
+        for module in scope.own_modules():
+            for name, value in list(vars(module).items()):
+                new = self._stand_in.get(id(value))
+                if new is not None:
+                    self._changes.append((module, name, value, new))
+
+    def enter(self) -> None:
+        """Put the stand-ins in place."""
+        futures = sys.modules.get("concurrent.futures.thread")
+        if futures is not None and not any(owner is futures for owner, *_ in self._changes):
+            self._change(futures, "_global_shutdown_lock", Lock())
+        for owner, name, _, new in self._changes:
+            setattr(owner, name, new)
+
+    def leave(self) -> None:
+        """Put everything back."""
+        for owner, name, old, _ in reversed(self._changes):
+            setattr(owner, name, old)
+        futures = sys.modules.get("concurrent.futures.thread")
+        if futures is not None:
+            for thread in list(futures._threads_queues):  # noqa: SLF001
+                if hasattr(thread, "_explored_worker"):
+                    del futures._threads_queues[thread]  # noqa: SLF001

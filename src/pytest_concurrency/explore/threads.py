@@ -1,0 +1,97 @@
+"""Stand-ins for starting, joining and asking threads that the code under test makes itself."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+from pytest_concurrency.explore.region import here
+from pytest_concurrency.explore.stage import Stage, caller
+from pytest_concurrency.explore.workers import Worker
+
+_start = threading.Thread.start
+_join = threading.Thread.join
+_is_alive = threading.Thread.is_alive
+_WORKER = "_explored_worker"
+
+
+def start(self: threading.Thread) -> None:
+    """Stand in for ``Thread.start``: the thread becomes a worker."""
+    stage = here()
+    if stage is None:
+        _start(self)
+        return
+    inner: Any = self
+    if inner._started.is_set():  # noqa: SLF001
+        msg = "threads can only be started once"
+        raise RuntimeError(msg)
+    stage.operate(("start", *caller(2)), ())
+    inner._started._flag = True  # noqa: SLF001
+    worker = stage.start(lambda: _run(inner, stage))
+    worker.thread = self
+    worker.daemon = self.daemon or _idle(self)
+    inner._ident = worker.ident  # noqa: SLF001
+    setattr(self, _WORKER, (stage, worker))
+
+
+def _idle(thread: Any) -> bool:
+    """Whether the thread belongs to an executor, which may leave it waiting for work."""
+    return "concurrent.futures.thread" in getattr(getattr(thread, "_target", None), "__module__", "")
+
+
+def _run(thread: Any, stage: Stage) -> None:
+    ident = thread._ident  # noqa: SLF001
+    active: dict[int, Any] = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
+    usual = active.get(ident)
+    active[ident] = thread
+    try:
+        thread.run()
+    finally:
+        if usual is not None:
+            active[ident] = usual
+        _mark_ended(thread)
+        _ = stage
+
+
+def _mark_ended(thread: Any) -> None:
+    """Let the thread be seen as ended after the schedule too."""
+    if sys.version_info >= (3, 13):
+        thread._handle._set_done()  # noqa: SLF001
+    else:
+        thread._is_stopped = True  # noqa: SLF001
+
+
+def _worker(thread: threading.Thread, stage: Stage | None) -> Worker | None:
+    held = getattr(thread, _WORKER, None)
+    return held[1] if held is not None and held[0] is stage else None
+
+
+def join(self: threading.Thread, timeout: float | None = None) -> None:
+    """Stand in for ``Thread.join``."""
+    stage = here()
+    worker = _worker(self, stage)
+    if stage is None or worker is None:
+        if getattr(self, _WORKER, None) is None:
+            _join(self, timeout)
+        return
+    if worker is stage.current:
+        msg = "cannot join current thread"
+        raise RuntimeError(msg)
+    stage.operate(
+        ("join", *caller(2)),
+        ((("worker", worker.number), False),),
+        lambda: worker.ended,
+        seconds=timeout,
+        wants=worker,
+    )
+
+
+def is_alive(self: threading.Thread) -> bool:
+    """Stand in for ``Thread.is_alive``."""
+    stage = here()
+    worker = _worker(self, stage)
+    if stage is None or worker is None:
+        return False if getattr(self, _WORKER, None) is not None else _is_alive(self)
+    stage.operate(("alive", *caller(2)), ((("worker", worker.number), False),))
+    return not worker.ended
