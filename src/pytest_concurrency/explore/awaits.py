@@ -80,35 +80,6 @@ def here(explores: Callable[[CodeType], bool]) -> Await | None:
     return None if frame is None else Await(place=place(frame), source=source(frame))
 
 
-def name_of(target: object, task: Task[Any]) -> str:
-    """Return the name by which the code of a task knows an object, or the object's type."""
-    for frame in reversed([each for each in frames(task) if not _is_asyncio(each)]):
-        for name, value in {**frame.f_globals, **frame.f_locals}.items():
-            if value is target:
-                return name
-        for name, value in frame.f_locals.items():
-            for attribute, held in getattr(value, "__dict__", {}).items():
-                if held is target:
-                    return f"{name}.{attribute}"
-            found = _item(value, target)
-            if found is not None:
-                return f"{name}[{found!r}]"
-    return type(target).__name__
-
-
-def _is_asyncio(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == "asyncio"
-
-
-def _item(container: object, target: object) -> object | None:
-    pairs: Any = ()
-    if isinstance(container, dict):
-        pairs = container.items()
-    elif isinstance(container, (list, tuple)):
-        pairs = enumerate(container)
-    return next((key for key, value in pairs if value is target), None)
-
-
 def place(frame: FrameType) -> str:
     """Return the file and line of a frame."""
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"

@@ -16,12 +16,17 @@ import threading
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from contextvars import Context
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
 from pytest_concurrency.explore.outside import Uncontrolled
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 _BATCHES = 64
 """Rounds of asyncio's own callbacks that may follow each other without a task in between."""
@@ -76,7 +81,10 @@ class Loop(asyncio.BaseEventLoop):
         outer = events._get_running_loop()
         outer_task = None if outer is None else _leave(outer)
         hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
+        sys.set_asyncgen_hooks(
+            self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
+            self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+        )
         events._set_running_loop(self)
         try:
             yield
@@ -106,31 +114,43 @@ class Loop(asyncio.BaseEventLoop):
         """Give the next worker this number."""
         self._workers = first
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
         """Make a callback ready."""
         handle = asyncio.Handle(callback, args, self, context)
         self._enqueue(handle, callback)
         return handle
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
         """Make a callback ready, from the thread of this loop only."""
         if threading.get_ident() != self._thread_id:
-            raise self.refusal("another thread")
+            self.refuse("another thread")
         return self.call_soon(callback, *args, context=context)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
         """Run the function as one step of a worker of its own, on this thread."""
         del executor
-        future = self.create_future()
+        future: asyncio.Future[_T] = self.create_future()
         number = self._new_worker(func)
         call = asyncio.Handle(_call_into, (future, func, args), self)
         self._make_able(number, call)
         return future
 
-    def refusal(self, what: str) -> Uncontrolled:
-        """Note that the code under test leaves the loop; the play fails even if it goes on."""
+    def refuse(self, what: str) -> NoReturn:
+        """Fail where the code under test leaves the loop, and the play with it."""
         self.refused = Uncontrolled.by(what, self._explores)
-        return self.refused
+        raise self.refused
 
     def settle(self) -> None:
         """Run what asyncio itself has made ready."""
@@ -264,7 +284,7 @@ def _name(runs: Any) -> str:
 
 def _refuse(name: str) -> Callable[..., Any]:
     def refuse(self: Loop, *_: Any, **__: Any) -> Any:
-        raise self.refusal(f"loop.{name}")
+        self.refuse(f"loop.{name}")
 
     refuse.__name__ = name
     refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."

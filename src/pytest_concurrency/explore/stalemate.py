@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from types import CodeType
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
 
 from pytest_concurrency.explore import awaits
 from pytest_concurrency.explore.failures import Deadlock, Hang
 from pytest_concurrency.explore.loop import Loop
+from pytest_concurrency.explore.naming import names
 from pytest_concurrency.explore.program import BODY, Ending, worker_name
 
 Explores = Callable[[CodeType], bool]
@@ -56,11 +56,19 @@ def _first_error(loop: Loop) -> BaseException | None:
 
 def _waits(loop: Loop, explores: Explores) -> str:
     """Tell, for each worker that has not ended, what it holds and what it waits for."""
-    rows = [
-        row
+    waiting = {
+        number: (task, awaits.pending(task, explores))
         for number, task in loop.tasks.items()
         if not task.done() and (number != BODY or len(loop.tasks) == 1)
-        for row in _rows(number, task, loop, explores)
+    }
+    targets = [*loop.holders, *(at.target for _, at in waiting.values() if at and at.target)]
+    known = names(
+        list({id(target): target for target in targets}.values()), _frames(loop, explores)
+    )
+    rows = [
+        row
+        for number, (_, at) in waiting.items()
+        for row in _indented(worker_name(number), [*_held(number, loop, known), _wanted(at, known)])
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -69,20 +77,32 @@ def _waits(loop: Loop, explores: Explores) -> str:
     )
 
 
-def _rows(
-    number: int, task: asyncio.Task[Any], loop: Loop, explores: Explores
-) -> list[tuple[str, ...]]:
-    rows = [
-        ("holds", awaits.name_of(lock, task), f"taken at {holders[number].place}", source)
-        for lock, holders in loop.holders.items()
-        if number in holders and (source := holders[number].source) is not None
-    ]
-    at = awaits.pending(task, explores)
+def _frames(loop: Loop, explores: Explores) -> Iterator[FrameType]:
+    """Go through the frames that may have names for things: the body's, then the workers'."""
+    running: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the body is a caller of ours
+    while running is not None:
+        if explores(running.f_code):
+            yield running
+        running = running.f_back
+    for task in loop.tasks.values():
+        yield from (frame for frame in awaits.frames(task) if explores(frame.f_code))
+
+
+def _held(number: int, loop: Loop, known: dict[int, str]) -> Iterator[tuple[str, ...]]:
+    for lock, holders in loop.holders.items():
+        if number in holders:
+            at = holders[number]
+            yield ("holds", known[id(lock)], f"taken at {at.place}", at.source)
+
+
+def _wanted(at: awaits.Await | None, known: dict[int, str]) -> tuple[str, ...]:
     if at is None:
-        rows.append(("waits", "outside the code under test", "", ""))
-    elif at.target is None:
-        rows.append(("waits", "", f"at       {at.place}", at.source))
-    else:
-        rows.append(("wants", awaits.name_of(at.target, task), f"at       {at.place}", at.source))
-    names = [f"  {worker_name(number)}", *[""] * (len(rows) - 1)]
+        return ("waits", "outside the code under test", "", "")
+    if at.target is None:
+        return ("waits", "", f"at       {at.place}", at.source)
+    return ("wants", known[id(at.target)], f"at       {at.place}", at.source)
+
+
+def _indented(name: str, rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    names = [f"  {name}", *[""] * (len(rows) - 1)]
     return [(name, *row) for name, row in zip(names, rows, strict=True)]

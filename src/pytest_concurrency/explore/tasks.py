@@ -1,20 +1,16 @@
-"""Coroutines as a program: tasks are workers, and a point is an await that suspends."""
+"""One play of coroutines: tasks are workers, and a point is an await that suspends."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from contextlib import nullcontext
 from types import CodeType
-from typing import Any, Self, TypeAlias
+from typing import Any
 
-from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore import awaits
 from pytest_concurrency.explore.loop import Loop
 from pytest_concurrency.explore.program import BODY, Ending, Guide, Touch, Trace, worker_name
-from pytest_concurrency.explore.scope import Scope
-from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
 from pytest_concurrency.explore.watch import watched
 
@@ -24,41 +20,9 @@ EVERYTHING: Touch = ("*", True)
 _SPIN = 200
 _ENDLESS = 50_000
 
-Starter: TypeAlias = "Callable[[], Awaitable[Any]] | Coroutine[Any, Any, Any]"
-"""A coroutine, or what makes one."""
 
-
-class TaskProgram:
-    """A body whose workers are coroutines, played again and again, each time on a loop of ours."""
-
-    def __init__(self, body: Callable[..., Any], settings: Settings) -> None:
-        """Make a program of a body.
-
-        Args:
-            body: A function or coroutine function; its argument starts the workers.
-            settings: What counts as code under test.
-        """
-        self._body = body
-        self._explores = Scope(settings.packages).has
-        self.most_workers = 0
-
-    def __enter__(self) -> Self:
-        """Begin; nothing outside a play is touched."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End; nothing is left behind."""
-
-    def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
-        """Run the body once, its workers in the order that the guide chooses."""
-        stage = Stage(guide, self._explores, record=record or explain, explain=explain)
-        trace = stage.perform(self._body)
-        self.most_workers = max(self.most_workers, stage.workers)
-        return trace
-
-
-class Stage:
-    """One play."""
+class TaskStage:
+    """One play: tasks take turns as a guide says, and what happens is written down."""
 
     def __init__(
         self,
@@ -68,6 +32,14 @@ class Stage:
         record: bool,
         explain: bool,
     ) -> None:
+        """Set the stage.
+
+        Args:
+            guide: Who runs next.
+            explores: Tells code under test from the rest.
+            record: Whether steps are wanted.
+            explain: Whether it is noted who holds which lock, for texts.
+        """
         self._guide = guide
         self._explores = explores
         self._record = record
@@ -80,15 +52,16 @@ class Stage:
         self._steps = 0
         self._cancellers: set[int] = set()
         self._clock: int | None = None
+        self._clock_is_able = False
 
-    def perform(self, body: Callable[..., Any]) -> Trace:
+    def perform(self, body: Callable[[], object]) -> Trace:
         """Play the body from its start to its end."""
         trace, loop = self._trace, self._loop
         if self._record:
             loop.on_able = self._became_able
         try:
             with watched(loop, self._explores) if self._explain else nullcontext():
-                self._run_body(body)
+                body()
         except (KeyboardInterrupt, SystemExit):
             raise
         except Stopped as stopped:
@@ -102,15 +75,9 @@ class Stage:
             self._close()
         return trace
 
-    def _run_body(self, body: Callable[..., Any]) -> None:
-        run = Run(self)
-        if not inspect.iscoroutinefunction(body):
-            self._loop.number_from(BODY + 1)
-            body(run)
-            return
-        (task,) = self.start([body(run)])
-        self.until(task.done)
-        task.result()
+    def count_from(self, worker: int) -> None:
+        """Give the next worker this number."""
+        self._loop.number_from(worker)
 
     @property
     def workers(self) -> int:
@@ -155,10 +122,10 @@ class Stage:
             self._note(worker)
         if worker == self._clock:
             self._loop.advance()
-        else:
-            self._run(worker)
-        if self._record and worker not in self._loop.ready:
-            self._trace.changes.append((len(self._trace.workers), worker, False))
+            return True
+        self._run(worker)
+        if worker not in self._loop.ready:
+            self._change(worker, able=False)
         return True
 
     def _run(self, worker: int) -> None:
@@ -168,13 +135,13 @@ class Stage:
     def _able(self) -> list[int]:
         """Return who can run; time counts as a worker where only a canceller is left to wait."""
         able = self._loop.able()
-        if self._clock is None or not able or not self._cancellers.issuperset(able):
+        if self._clock is None:
             return able
-        if not self._loop.has_timers():
-            return able
-        if self._record:
-            self._became_able(self._clock)
-        return [*able, self._clock]
+        waits = bool(able) and self._cancellers.issuperset(able) and self._loop.has_timers()
+        if waits != self._clock_is_able:
+            self._clock_is_able = waits
+            self._change(self._clock, able=waits)
+        return [*able, self._clock] if waits else able
 
     def _choose(self, able: Sequence[int]) -> int:
         self._steps += 1
@@ -204,7 +171,11 @@ class Stage:
             raise Stopped(stalemate(self._loop, self._explores))
 
     def _became_able(self, worker: int) -> None:
-        self._trace.changes.append((len(self._trace.workers), worker, True))
+        self._change(worker, able=True)
+
+    def _change(self, worker: int, *, able: bool) -> None:
+        if self._record:
+            self._trace.changes.append((len(self._trace.workers), worker, able))
 
     def _note(self, worker: int) -> None:
         trace = self._trace
@@ -230,84 +201,5 @@ class Stage:
         loop.wind_up()
 
 
-class Run:
-    """Starts workers, and returns what they return."""
-
-    __slots__ = ("_stage",)
-
-    def __init__(self, stage: Stage) -> None:
-        """Belong to one play."""
-        self._stage = stage
-
-    def __call__(self, *workers: Starter, cancel: int | None = None) -> Any:
-        """Run coroutines together, in the order that is being explored.
-
-        Args:
-            workers: Coroutines, or functions without arguments that make one.
-            cancel: Cancel this worker (0 is the first) at some moment; every moment is explored.
-                What it returns is then a ``CancelledError``, unless it ended before.
-
-        Returns:
-            What each worker returned, in a list; within a coroutine, something to await for it.
-        """
-        coroutines = [_coroutine(each) for each in workers]
-        if cancel is not None and cancel not in range(len(coroutines)):
-            for each in coroutines:
-                each.close()
-            msg = (
-                f"run: cancel={cancel!r} names no worker. There are {len(coroutines)}, "
-                "counted from 0. Write cancel=0 to cancel the first."
-            )
-            raise UsageError(msg)
-        tasks = self._stage.start(coroutines)
-        cancelled = None if cancel is None else tasks[cancel]
-        waited = tasks if cancelled is None else [*tasks, self._stage.cancel(cancelled)]
-        if self._stage.is_inside:
-            return _together(waited, tasks, cancelled)
-        self._stage.until(lambda: all(task.done() for task in waited))
-        return _results(tasks, cancelled)
-
-
 async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
-
-
-async def _together(
-    waited: list[asyncio.Task[Any]],
-    tasks: list[asyncio.Task[Any]],
-    cancelled: asyncio.Task[Any] | None,
-) -> list[Any]:
-    if waited:
-        await asyncio.wait(waited)
-    return _results(tasks, cancelled)
-
-
-def _results(tasks: list[asyncio.Task[Any]], cancelled: asyncio.Task[Any] | None) -> list[Any]:
-    """Return what each worker returned, or raise what the first one raised."""
-    errors = {
-        number: asyncio.CancelledError() if task.cancelled() else task.exception()
-        for number, task in enumerate(tasks)
-    }
-    failed = {
-        number: error
-        for number, error in errors.items()
-        if error is not None and not (tasks[number] is cancelled and tasks[number].cancelled())
-    }
-    if failed:
-        (_, first), *others = failed.items()
-        for number, error in others:
-            first.add_note(f"Worker {number} raised {error!r} as well.")
-        raise first
-    return [errors[number] or task.result() for number, task in enumerate(tasks)]
-
-
-def _coroutine(starter: Starter) -> Coroutine[Any, Any, Any]:
-    made = starter if inspect.iscoroutine(starter) else starter()
-    if not inspect.iscoroutine(made):
-        msg = (
-            f"run: {starter!r} is not a coroutine and does not make one. "
-            "Workers are all coroutines or all functions. "
-            "Write run(f(), g()) with async def f and async def g."
-        )
-        raise UsageError(msg)
-    return made
