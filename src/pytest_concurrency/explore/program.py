@@ -86,6 +86,8 @@ class Trace:
     """Filled only when the play was asked to explain."""
     names: dict[int, str] = field(default_factory=dict)
     """What to call each worker in texts; ``worker 0`` where absent (see `worker_name`)."""
+    coarse: bool = False
+    """Some resources are ``("?", name)``, any object's, or ``(object, "*")``, anything of it."""
     spun: bool = False
     """A worker was made to yield because it ran on and on: nothing is complete any more."""
 

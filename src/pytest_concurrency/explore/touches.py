@@ -165,7 +165,9 @@ def _references(value: Any) -> int:
     return sys.getrefcount(value)
 
 
-_ALONE: Final = _references([iter(())][0])  # noqa: RUF015 - one reference from a container, as from a stack
+_BOX = [iter(())]
+_ALONE: Final = _references(_BOX[0])
+"""References to an iterator that only one container has, as only a stack has a loop's own iterator."""
 
 
 def advance(iterator: Any, *, shared: bool = False) -> Touches:

@@ -1,0 +1,137 @@
+"""One exploration from the first schedule to the verdict."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, final
+
+from pytest_concurrency.explore.exploration import Exploration
+from pytest_concurrency.explore.failures import NotDeterministic
+from pytest_concurrency.explore.program import Program, Trace
+from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
+from pytest_concurrency.explore.search import Search
+from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.shrink import Shrink
+
+_PASSED_THROUGH = ("Skipped", "Exit")
+
+
+@final
+class Failed(Exception):  # noqa: N818 - carried, never shown
+    """Carries a failing schedule to whoever raises it."""
+
+    def __init__(self, trace: Trace, legs: tuple[Leg, ...]) -> None:
+        """Carry a play and its schedule."""
+        super().__init__(token(legs))
+        self.trace = trace
+        self.legs = legs
+
+
+def explore(program: Program, settings: Settings) -> Exploration:
+    """Search a program for a schedule that fails.
+
+    Args:
+        program: What to play. Whatever it needs open is open.
+        settings: How far to search, and what to try first.
+
+    Returns:
+        What was explored, when nothing fails.
+
+    Raises:
+        BaseException: What the failing schedule raised, with the timeline, the effort and the token as a note.
+    """
+    __tracebackhide__ = True
+    began = time.perf_counter()
+    with _steady():
+        notes: list[str] = []
+        for source, text in (("replay", settings.replay), ("saved", settings.saved)):
+            if text is None:
+                continue
+            failed = _replay(program, text, source, notes)
+            if failed is not None:
+                raise _explained(program, settings, failed, 1, began)
+            if source == "replay" and not notes:
+                return Exploration(schedules=1, budget="replay", seconds=time.perf_counter() - began)
+        search = Search(program, settings, began=began)
+        found = search.failure()
+        if found is not None:
+            raise _explained(program, settings, _shrunk(program, found), search.plays, began)
+    return _report(search, tuple(notes), began)
+
+
+def _replay(program: Program, text: str, source: str, notes: list[str]) -> Failed | None:
+    legs = parse(text, where=source)
+    plan = Plan([(leg.worker, leg.points) for leg in legs])
+    trace = program.play(plan)
+    _let_through(trace)
+    if trace.ending.kind != "passed":
+        return Failed(trace, legs)
+    if source == "replay" and (plan.misfit is not None or not plan.used):
+        notes.append(f"The token {text!r} no longer fits the code; the search began anew.")
+    return None
+
+
+def _let_through(trace: Trace) -> None:
+    error = trace.ending.error
+    if error is None or isinstance(error, Exception):
+        return
+    if isinstance(error, (KeyboardInterrupt, SystemExit)) or type(error).__name__ in _PASSED_THROUGH:
+        raise error
+
+
+def _shrunk(program: Program, found: Trace) -> Failed:
+    _let_through(found)
+    shrink = Shrink(program, found)
+    if not shrink.run():
+        msg = "A schedule failed once and passed when it was played again."
+        raise NotDeterministic(msg) from found.ending.error
+    return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in shrink.legs))
+
+
+def _explained(program: Program, settings: Settings, failed: Failed, plays: int, began: float) -> BaseException:
+    from pytest_concurrency.explore.timeline import note
+
+    seconds = time.perf_counter() - began
+    legs = [(leg.worker, leg.points) for leg in failed.legs]
+    trace = program.play(Plan(legs), explain=True)
+    if trace.ending.kind == "passed":
+        trace = failed.trace
+    text = token(failed.legs)
+    if settings.record is not None:
+        settings.record(text)
+    error = trace.ending.error or failed.trace.ending.error
+    if error is None:
+        msg = "A schedule failed without saying how."
+        return NotDeterministic(msg)
+    error.add_note(note(trace, failed.legs, plays=plays, seconds=seconds, command=settings.command))
+    return error
+
+
+def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration:
+    points: dict[int, int] = {}
+    for worker in search.first.workers if search.first is not None else ():
+        points[worker] = points.get(worker, 0) + 1
+    return Exploration(
+        schedules=search.plays,
+        complete=search.complete if search.complete >= 0 else None,
+        exhausted=search.exhausted,
+        budget=search.budget,
+        points=points,
+        seconds=time.perf_counter() - began,
+        notes=notes,
+    )
+
+
+@contextmanager
+def _steady() -> Iterator[Any]:
+    """Keep the garbage collector from running finalizers in the middle of a schedule."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

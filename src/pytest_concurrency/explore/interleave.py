@@ -1,0 +1,101 @@
+"""`interleave`: a body run once per schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias, overload
+
+from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.explore.code import CodeProgram
+from pytest_concurrency.explore.exploration import Exploration
+from pytest_concurrency.explore.explorer import explore
+from pytest_concurrency.explore.failures import NothingExplored
+from pytest_concurrency.explore.settings import Settings
+
+Run: TypeAlias = Callable[..., list[Any]]
+Body: TypeAlias = Callable[[Run], object]
+
+
+@overload
+def interleave(body: Body, /) -> Exploration: ...
+@overload
+def interleave(
+    body: None = None,
+    /,
+    *,
+    preemptions: int = ...,
+    schedules: int = ...,
+    seconds: float = ...,
+    packages: Sequence[str] = ...,
+    seed: int = ...,
+    replay: str | None = ...,
+    settings: Settings | None = ...,
+) -> Callable[[Body], Exploration]: ...
+def interleave(
+    body: Body | None = None, /, *, settings: Settings | None = None, **options: Any
+) -> Exploration | Callable[[Body], Exploration]:
+    """Run a body once per schedule, in every order of its workers that matters.
+
+    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold. Threads, timers
+    and executors that the code under test makes are workers too. ``interleave(body)``, ``@interleave`` and
+    ``@interleave(preemptions=2, seconds=10)`` are the same call: each explores at once.
+
+    >>> def body(run):
+    ...     total = []
+    ...     run(lambda: total.append(1), lambda: total.append(2))
+    ...     assert sorted(total) == [1, 2]
+    >>> interleave(body).exhausted
+    True
+
+    Args:
+        body: Called with ``run`` for each schedule.
+        settings: Defaults for the options below.
+        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``, ``seed``,
+            ``replay``.
+
+    Returns:
+        What was explored, when nothing fails.
+
+    Raises:
+        BaseException: What the failing schedule raised, with its timeline, effort and token as a note.
+    """
+    __tracebackhide__ = True
+    chosen = _settings(settings or Settings(), options)
+    if body is None:
+        return lambda given: explore_body(given, chosen)
+    return explore_body(body, chosen)
+
+
+def _settings(base: Settings, options: dict[str, Any]) -> Settings:
+    known = Settings.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            near = nearest(name, known)
+            hint = f" Did you mean {near!r}?" if near else f" It takes {', '.join(known)}."
+            msg = f"interleave: there is no option {name!r}.{hint}"
+            raise UsageError(msg)
+    return replace(base, **options) if options else base
+
+
+def explore_body(body: Body, settings: Settings) -> Exploration:
+    """Explore a body under settings: what `interleave` does, for adapters.
+
+    Args:
+        body: Called with ``run`` for each schedule; may be any callable.
+        settings: How far, what first, and how to replay.
+    """
+    __tracebackhide__ = True
+    if not callable(body):
+        msg = f"interleave: {body!r} cannot be called. Decorate a function that takes run."
+        raise UsageError(msg)
+    with CodeProgram(body, settings) as program:
+        found = explore(program, settings)
+        if program.most_workers < 3 and not _several(found):
+            msg = "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."
+            raise NothingExplored(msg)
+    return found
+
+
+def _several(found: Exploration) -> bool:
+    return sum(points > 0 for points in found.points.values()) > 1

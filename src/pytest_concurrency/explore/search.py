@@ -1,0 +1,238 @@
+"""The search: schedules with no preemption first, then one, then two; then samples of the rest."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, NamedTuple, final
+
+from pytest_concurrency.explore.failures import NotDeterministic
+from pytest_concurrency.explore.portfolio import guide
+from pytest_concurrency.explore.program import FOREVER, Program, Trace, worker_name
+from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
+from pytest_concurrency.explore.schedule import Plan
+from pytest_concurrency.explore.settings import Settings
+
+_BEYOND: Final = 2_000
+_PATIENCE: Final = 200
+
+
+class _Branch(NamedTuple):
+    """A play to be made: as an earlier one up to a step, then another worker."""
+
+    trace: Trace | None
+    at: int
+    worker: int
+    cost: int
+    node: int
+
+
+@final
+class Search:
+    """Plays a program in every order that matters.
+
+    Attributes:
+        plays: Schedules played so far.
+        complete: Preemptions up to which all orders were covered; -1 when not even those with none were.
+        exhausted: Whether no order is left at all.
+        budget: What ran out, if something did.
+        steps: Steps of the longest play.
+        first: The first play.
+        spun: Whether a worker was made to yield.
+        sampled: How many of the plays were samples.
+    """
+
+    def __init__(self, program: Program, settings: Settings, *, began: float | None = None) -> None:
+        """Prepare to search.
+
+        Args:
+            program: What to play.
+            settings: How far.
+            began: When the budget of seconds began, by ``time.perf_counter``.
+        """
+        self._program = program
+        self._settings = settings
+        self._began = time.perf_counter() if began is None else began
+        self._levels: dict[int, deque[_Branch]] = {0: deque([_Branch(None, 0, 0, 0, 0)])}
+        self._nodes: dict[int, int] = {}
+        self._planned: dict[int, int] = {}
+        self._conflicts = Conflicts()
+        self._put_off: dict[Key, list[_Branch]] = {}
+        self.plays = 0
+        self.complete = -1
+        self.exhausted = False
+        self.budget: str | None = None
+        self.steps = 1
+        self.first: Trace | None = None
+        self.spun = False
+        self.sampled = 0
+
+    def failure(self) -> Trace | None:
+        """Search until a play fails, or everything asked for is done."""
+        for trace in self._all():
+            self.plays += 1
+            self.steps = max(self.steps, len(trace.workers))
+            self.spun = self.spun or trace.spun
+            if trace.ending.kind != "passed":
+                return trace
+            if self._spent():
+                return None
+        return None
+
+    def _spent(self) -> bool:
+        if self.plays >= self._settings.schedules:
+            self.budget = "schedules"
+        elif time.perf_counter() - self._began > self._settings.seconds:
+            self.budget = "seconds"
+        return self.budget is not None
+
+    def _all(self) -> Iterator[Trace]:
+        beyond = 0
+        while True:
+            level = self._level()
+            if level is None:
+                self.exhausted = not self.spun
+                self.complete = max(self.complete, self._settings.preemptions)
+                return
+            if level > self.complete + 1:
+                self.complete = level - 1
+            if level > self._settings.preemptions:
+                beyond += 1
+                if beyond > _BEYOND:
+                    return
+            patience = self.plays > _PATIENCE
+            if patience and (beyond % 2 or self.plays % 4 == 0):
+                yield self._sample()
+                continue
+            trace = self._play(self._levels[level].popleft())
+            if trace is not None:
+                yield trace
+
+    def _level(self) -> int | None:
+        """Return the fewest preemptions with which something is left to play."""
+        return min((cost for cost, branches in self._levels.items() if branches), default=None)
+
+    def _sample(self) -> Trace:
+        self.sampled += 1
+        sample = guide(self.sampled, seed=self._settings.seed, steps=self.steps)
+        return self._program.play(sample, record=False)
+
+    def _play(self, branch: _Branch) -> Trace | None:
+        if branch.trace is not None and self._nodes.get(branch.node, FOREVER) <= branch.cost:
+            return None
+        plan = Plan(_legs(branch))
+        trace = self._program.play(plan)
+        if branch.trace is None:
+            self.first = trace
+        elif trace.workers[: branch.at] != branch.trace.workers[: branch.at]:
+            raise NotDeterministic(differing(branch.trace, trace, branch.at))
+        if trace.ending.kind == "passed" and plan.misfit is None:
+            settle(trace)
+            self._expand(trace, branch)
+        return trace
+
+    def _expand(self, trace: Trace, branch: _Branch) -> None:
+        """Put down what else may be played, as this trace up to some step."""
+        walk = Walk(trace)
+        workers = trace.workers
+        found: list[_Branch] = []
+        keys: list[Key | None] = []
+        start = branch.at + 1 if branch.trace is not None else 0
+        end = len(workers)
+        numbers = _numbers(trace)
+        while walk.at < len(workers):
+            walk.look()
+            at = walk.at
+            if at >= start:
+                current = workers[at - 1] if at else 0
+                node = walk.behind ^ hash((current, "node"))
+                if self._nodes.get(node, FOREVER) <= branch.cost:
+                    end = at
+                    break
+                self._nodes[node] = branch.cost
+                if len(walk.able) > 1:
+                    self._alternatives(walk, trace, branch.cost, current, numbers, found, keys)
+            walk.step()
+        for key in self._conflicts.learn(trace, end):
+            for back in self._put_off.pop(key, ()):
+                self._plan(back)
+        for one, key in zip(found, keys, strict=True):
+            if key is None or key in self._conflicts.known:
+                self._plan(one)
+            else:
+                self._put_off.setdefault(key, []).append(one)
+
+    def _alternatives(
+        self,
+        walk: Walk,
+        trace: Trace,
+        cost: int,
+        current: int,
+        numbers: dict[int, list[int]],
+        found: list[_Branch],
+        keys: list[Key | None],
+    ) -> None:
+        at = walk.at
+        taken = trace.workers[at]
+        preempts = current in walk.able
+        key = (current, walk.count.get(current, 0)) if preempts else None
+        for worker in walk.able:
+            if worker in {taken, current}:
+                continue
+            touches = _next_touches(trace, worker, walk.count.get(worker, 0), numbers)
+            node = 0
+            if touches is not None:
+                node = walk.after(worker, touches) ^ hash((worker, "node"))
+            found.append(_Branch(trace, at, worker, cost + preempts, node))
+            keys.append(key)
+
+    def _plan(self, branch: _Branch) -> None:
+        if branch.node:
+            best = min(self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER))
+            if best <= branch.cost:
+                return
+            self._planned[branch.node] = branch.cost
+        self._levels.setdefault(branch.cost, deque()).append(branch)
+
+
+def _numbers(trace: Trace) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for at, worker in enumerate(trace.workers):
+        found.setdefault(worker, []).append(at)
+    return found
+
+
+def _next_touches(trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]):  # noqa: ANN202
+    steps = numbers.get(worker, ())
+    if number < len(steps):
+        return trace.touched[steps[number]]
+    pending = trace.pending.get(worker)
+    return None if pending is None else pending[1]
+
+
+def runs(workers: list[int]) -> list[tuple[int, int]]:
+    """Return the run lengths of a list of workers."""
+    found: list[tuple[int, int]] = []
+    for worker in workers:
+        if found and found[-1][0] == worker:
+            found[-1] = (worker, found[-1][1] + 1)
+        else:
+            found.append((worker, 1))
+    return found
+
+
+def _legs(branch: _Branch) -> list[tuple[int, int]]:
+    if branch.trace is None:
+        return []
+    return [*runs(branch.trace.workers[: branch.at]), (branch.worker, FOREVER)]
+
+
+def differing(first: Trace, second: Trace, end: int) -> str:
+    """Say where two plays of one schedule went apart."""
+    at = next(
+        (i for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False)) if a != b),
+        min(end, len(second.workers)),
+    )
+    worker = worker_name(first.workers[at], first.names)
+    return f"The same schedule went two ways: at step {at + 1}, {worker} stood elsewhere."
