@@ -104,11 +104,16 @@ class TaskStage:
 
     def until(self, done: Callable[[], bool]) -> None:
         """Run step after step until done."""
+        outside = BODY not in self._loop.tasks
+        if outside:
+            self._change(BODY, able=False)
         with self._loop.running():
             while not done():
                 self._loop.settle()
                 if not self._step() and not done():
                     self._nobody_can_run()
+        if outside:
+            self._change(BODY, able=True)
 
     def _step(self) -> bool:
         able = self._able()
