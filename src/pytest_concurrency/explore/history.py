@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.explore.snapshot import kept, same
+from pytest_concurrency.explore.snapshot import fingerprint, kept, same
 
 _ADDRESS = re.compile(r" (?:object )?at 0x[0-9a-fA-F]+")
 
@@ -23,9 +23,13 @@ class Answer:
 
     value: Any = None
     error: BaseException | None = None
+    waits: bool = False
+    """It gave nothing back and never will: it waits for what only another call could do."""
 
     def __str__(self) -> str:
         """Show the answer as the end of a call."""
+        if self.waits:
+            return "waits for ever"
         return f"-> {shown(self.value)}" if self.error is None else f"raises {shown(self.error)}"
 
     def matches(self, other: Answer, *, strictly: bool = True) -> bool:
@@ -35,6 +39,8 @@ class Answer:
             other: The answer to compare with.
             strictly: Compare what exceptions carry, not only their types.
         """
+        if self.waits or other.waits:
+            return self.waits and other.waits
         if self.error is None or other.error is None:
             return self.error is other.error and same(self.value, other.value)
         if type(self.error) is not type(other.error):
@@ -109,26 +115,35 @@ class Recording:
     ['put(1)']
     """
 
-    __slots__ = ("_answers", "_calls", "_clock")
+    __slots__ = ("_answers", "_calls", "_clock", "_events")
 
     def __init__(self) -> None:
         """Start with no calls."""
         self._clock = 0
+        self._events: list[int] = []
         self._calls: list[tuple[int, str, tuple[Any, ...], int]] = []
         self._answers: dict[int, tuple[int, Answer]] = {}
 
     def invoke(self, worker: int, operation: str, arguments: Iterable[Any] = ()) -> int:
         """Note that a worker makes a call; return the number to answer it by."""
         self._clock += 1
+        self._events.append(len(self._calls))
         self._calls.append((worker, operation, kept(tuple(arguments)), self._clock))
         return len(self._calls) - 1
 
     def answer(self, number: int, answer: Answer) -> None:
         """Note what the call gave back, as it is now."""
         self._clock += 1
+        self._events.append(~number)
         if answer.error is None:
             answer = Answer(value=kept(answer.value))
         self._answers[number] = (self._clock, answer)
+
+    def key(self) -> Hashable:
+        """Return what tells this recording from others of the same calls."""
+        answers = sorted(self._answers.items())
+        told = tuple((number, _told(answer)) for number, (_, answer) in answers)
+        return tuple(self._events), told
 
     def history(self) -> History:
         """Return what was recorded so far; calls without an answer are pending."""
@@ -154,6 +169,12 @@ def shown(value: object) -> str:
     except Exception:  # noqa: BLE001 - a foreign __repr__ may raise anything
         text = f"<{type(value).__name__}>"
     return _ADDRESS.sub("", text)
+
+
+def _told(answer: Answer) -> Hashable:
+    if answer.error is None:
+        return fingerprint(answer.value)
+    return type(answer.error), fingerprint(_carried(answer.error))
 
 
 def _carried(error: BaseException) -> tuple[Any, ...]:

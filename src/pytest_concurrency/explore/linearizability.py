@@ -59,7 +59,11 @@ class Refutation:
 
 
 def linearize(
-    history: History, specification: Specification, *, key: Key | None = None
+    history: History,
+    specification: Specification,
+    *,
+    key: Key | None = None,
+    stuck: bool = False,
 ) -> Linearization | Refutation:
     """Find an order of the calls that explains every answer, or why there is none.
 
@@ -69,15 +73,17 @@ def linearize(
         key: Names the part of the object that a call is about. Calls of different keys are
             checked apart, which is much faster for long histories, and right if no call of one
             key can change what a call of another answers.
+        stuck: Whether nobody could go on in the end. Calls that never returned then did nothing,
+            and each must be one that waits for ever when all the others have been made.
 
     Returns:
         An order, true in a condition, or a refutation, false in a condition.
     """
     if key is None:
-        return _Search(history, specification, None).run()
+        return _Search(history, specification, None, stuck=stuck).run()
     orders: list[Call] = []
     for name, part in history.partition(key).items():
-        found = _Search(part, specification, name).run()
+        found = _Search(part, specification, name, stuck=stuck).run()
         if isinstance(found, Refutation):
             return found
         orders.extend(found.order)
@@ -102,8 +108,16 @@ _Node: TypeAlias = tuple[int, int, Any]
 class _Search:
     """One search through one history."""
 
-    def __init__(self, history: History, specification: Specification, key: Hashable) -> None:
+    def __init__(
+        self, history: History, specification: Specification, key: Hashable, *, stuck: bool
+    ) -> None:
         self._calls = tuple(history)
+        self._last = tuple(
+            (number, 0)
+            for number, call in enumerate(self._calls)
+            if stuck and call.returned is None
+        )
+        self._stuck = stuck
         self._returns = tuple(_returns(self._calls))
         self._specification = specification
         self._key = key
@@ -114,13 +128,13 @@ class _Search:
 
     def run(self) -> Linearization | Refutation:
         """Search depth first; the call that must have taken effect is tried first."""
-        if not self._returns:
-            return Linearization(order=())
         order: list[int] = []
         start = (0, 0, self._specification.initial)
         path = [(start, self._moves(start))]
         while path:
             node, moves = path[-1]
+            if self._is_end(node):
+                return Linearization(order=self._named(order))
             move = next(moves, None)
             if move is None:
                 self._note(node, order)
@@ -129,15 +143,23 @@ class _Search:
                 continue
             number, node = move
             order.append(number)
-            if node[0] == len(self._returns):
-                return Linearization(order=self._named(order))
             path.append((node, self._moves(node)))
         return self._refutation()
 
+    def _is_end(self, node: _Node) -> bool:
+        """Tell whether every answer is explained, and every call that waits should wait."""
+        at, _, state = node
+        return at == len(self._returns) and all(
+            self._step(state, number)[1].waits for number, _ in self._last
+        )
+
+    def _open(self, at: int) -> Iterable[tuple[int, int]]:
+        return self._returns[at].open if at < len(self._returns) else self._last
+
     def _moves(self, node: _Node) -> Iterator[tuple[int, _Node]]:
         at, effective, state = node
-        for number, bit in self._returns[at].open:
-            if effective & bit:
+        for number, bit in self._open(at):
+            if effective & bit or (self._stuck and self._calls[number].returned is None):
                 continue
             fits, _, after = self._step(state, number)
             if not fits:
@@ -190,7 +212,7 @@ class _Search:
             order=self._named(order),
             expected=tuple(
                 (self._calls[number], self._step(state, number)[1])
-                for number, bit in self._returns[at].open
+                for number, bit in self._open(at)
                 if not effective & bit
             ),
         )

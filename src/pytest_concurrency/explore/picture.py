@@ -11,6 +11,9 @@ from pytest_concurrency.explore.linearizability import DeadEnd, Refutation
 WIDTH = 96
 """Columns that a picture may take; a failure is shown behind four more."""
 
+ALONE = -1
+"""The worker of calls that are made before the others start, or after they have ended."""
+
 _GAP = 2
 _SHOWN_DEAD_ENDS = 3
 
@@ -29,7 +32,7 @@ def picture(history: History, *, width: int = WIDTH) -> str:
     workers = sorted({call.worker for call in history})
     numbers = len(str(2 * len(history)))
     column = (width - numbers - 2) // max(len(workers), 1)
-    rows = [("", {worker: f"worker {worker}" for worker in workers})]
+    rows = [("", {worker: _who(worker) for worker in workers})]
     rows += [(str(number), cells) for number, cells in enumerate(_rows(history), 1)]
     if any(call.returned is None for call in history):
         pending = {call.worker for call in history if call.returned is None}
@@ -86,11 +89,15 @@ def _started(end: DeadEnd, name: str, *, again: bool) -> list[str]:
 
 
 def _asked(call: Call) -> str:
-    return f"worker {call.worker}  {call}"
+    return f"{_who(call.worker)}  {call}"
+
+
+def _who(worker: int) -> str:
+    return "alone" if worker == ALONE else f"worker {worker}"
 
 
 def _apart(call: Call, alone: Answer) -> str:
-    return f"alone {alone}, together {call.answer or '(never returned)'}"
+    return f"alone {alone}, together {call.answer or Answer(waits=True)}"
 
 
 def _rows(history: History) -> list[dict[int, str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import inspect
+from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.history import Answer, Call
@@ -48,6 +49,13 @@ class _State:
         return self is other
 
 
+Operation: TypeAlias = Callable[..., Any]
+"""What a call does: takes the object and the arguments of the call, may be a coroutine function."""
+
+Alone: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Runs a coroutine to its end with nobody else about; ``None`` if it would wait for ever."""
+
+
 class Sequential:
     """A class, or a zero-argument factory, as the specification of its own methods.
 
@@ -57,10 +65,14 @@ class Sequential:
     in a state is asked once, however many histories are checked.
     """
 
-    __slots__ = ("_factory", "_live", "_states", "_strict", "initial", "name")
-
     def __init__(
-        self, factory: Callable[[], Any], *, name: str | None = None, strict: bool = True
+        self,
+        factory: Callable[[], Any],
+        *,
+        name: str | None = None,
+        strict: bool = True,
+        operations: Mapping[str, Operation] | None = None,
+        alone: Alone | None = None,
     ) -> None:
         """Take the class to run.
 
@@ -68,14 +80,18 @@ class Sequential:
             factory: The class or a function without arguments that makes a fresh object.
             name: What to call it; derived from the factory.
             strict: Whether exceptions must carry the same, not only be of one type.
+            operations: What calls do; those that are not named are methods.
+            alone: Runs the calls; by default they are simply made, and must not wait.
         """
         self._factory = factory
         self._strict = strict
+        self._operations = operations or {}
+        self._alone = finished if alone is None else alone
+        self._keeps = alone is None
         self.name = name or getattr(factory, "__name__", type(factory).__name__)
         self.initial = _State(())
-        target = factory()
-        self._states = {fingerprint(target): self.initial}
-        self._live: tuple[_State | None, Any] = (self.initial, target)
+        self._states: dict[Hashable, _State] = {}
+        self._live: tuple[_State | None, Any] = (None, None)
 
     def accepts(self, expected: Answer, given: Answer) -> bool:
         """Tell whether both answers are the same."""
@@ -86,25 +102,29 @@ class Sequential:
         asked = (call.operation, fingerprint(call.arguments))
         found = state.known.get(asked)
         if found is None:
-            found = state.known[asked] = self._run(state, call)
+            found = self._alone(self._run(state, call)) or (Answer(waits=True), _State(()))
+            state.known[asked] = found
         return found
 
-    def _run(self, state: _State, call: Call) -> tuple[Answer, _State]:
-        target = self._at(state)
+    async def _run(self, state: _State, call: Call) -> tuple[Answer, _State]:
+        target = await self._at(state)
         self._live = (None, None)  # a call that ends the run leaves no object half changed
-        answer = answered(target, call)
+        answer = await answered(target, call, self._operations)
         after = self._states.setdefault(fingerprint(target), _State((*state.recipe, call)))
-        self._live = (after, target)
+        if self._keeps:
+            self._live = (after, target)
         return answer, after
 
-    def _at(self, state: _State) -> Any:
+    async def _at(self, state: _State) -> Any:
         reached, target = self._live
         if reached is state:
             return target
         target = self._factory()
         here: _State | None = self.initial
+        if not self._states:
+            self._states[fingerprint(target)] = self.initial
         for call in state.recipe:
-            answer = answered(target, call)
+            answer = await answered(target, call, self._operations)
             if here is not None:
                 here = self._same(here, call, answer)
         return target
@@ -124,12 +144,33 @@ class Sequential:
         return known[1]
 
 
-def answered(target: Any, call: Call) -> Answer:
-    """Make one call of an object and return what it answers."""
+async def answered(target: Any, call: Call, operations: Mapping[str, Operation]) -> Answer:
+    """Make one call of an object and return what it answers; an iterator is run to its end."""
+    operation = operations.get(call.operation)
+    arguments = kept(call.arguments)
     try:
-        return Answer(value=kept(getattr(target, call.operation)(*kept(call.arguments))))
+        if operation is None:
+            value = getattr(target, call.operation)(*arguments)
+        else:
+            value = operation(target, *arguments)
+        if inspect.isawaitable(value):
+            value = await value
+        if hasattr(value, "__next__"):
+            value = list(value)
+        return Answer(value=kept(value))
     except Exception as error:  # noqa: BLE001 - whatever it raises is its answer
         return Answer(error=error.with_traceback(None))
+
+
+def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that waits for nothing to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    msg = "linearizable: an operation returns something to await. Make it a coroutine function."
+    raise UsageError(msg)
 
 
 def _told(answer: Answer) -> str:
