@@ -54,6 +54,17 @@ class Case:
             parts.append(f"schedule={self.schedule!r}")
         return f"Case({', '.join(parts)})"
 
+    def without(self, part: int, place: int) -> Case:
+        """Return the case without one call.
+
+        Args:
+            part: 0 for the calls before, then each worker, last the calls after.
+            place: Which of its calls.
+        """
+        parts = [list(calls) for calls in (self.before, *self.workers, self.after)]
+        del parts[part][place]
+        return Case(*parts[1:-1], before=parts[0], after=parts[-1], schedule=self.schedule)
+
     @property
     def steps(self) -> tuple[Step, ...]:
         """All calls of the case."""

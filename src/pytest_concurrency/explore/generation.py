@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_concurrency.explore.case import Case, Step
-from pytest_concurrency.explore.operations import Operation
+from pytest_concurrency.explore.operations import Made, Operation
+from pytest_concurrency.explore.snapshot import fingerprint
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -34,29 +35,71 @@ def cases(
     """
     from hypothesis import strategies as st
 
-    names = sorted(operations)
-
     @st.composite
     def case(draw: Callable[[Any], Any]) -> Case:
-        pools: dict[str, list[Any]] = {}
-
-        def argument(strategy: SearchStrategy[Any]) -> Any:
-            name = repr(strategy)
-            if name not in pools:
-                pools[name] = draw(st.lists(strategy, min_size=1, max_size=_VALUES))
-            return draw(st.sampled_from(pools[name]))
-
-        def calls(least: int, most: int) -> list[Step]:
-            chosen = draw(st.lists(st.sampled_from(names), min_size=least, max_size=most))
-            return [(name, *map(argument, operations[name].arguments)) for name in chosen]
-
-        return Case(
-            *[calls(1, length) for _ in range(workers)],
-            before=calls(0, _AROUND),
-            after=calls(0, _AROUND),
-        )
+        drawing = _Drawing(draw, operations)
+        first = drawing.once("first")
+        before = drawing.calls(0, _AROUND)
+        together = [drawing.calls(1, length) for _ in range(workers)]
+        after = [*drawing.calls(0, _AROUND), *drawing.once("last")]
+        return Case(*together, before=[*first, *drawing.makers, *before], after=after)
 
     return case()
+
+
+class _Drawing:
+    """Draws the calls of one program; arguments of one kind share a few values."""
+
+    def __init__(self, draw: Callable[[Any], Any], operations: Mapping[str, Operation]) -> None:
+        self._draw = draw
+        self._operations = operations
+        self._names = sorted(name for name, each in operations.items() if each.turn is None)
+        self._pools: dict[str, list[Any]] = {}
+        self._bundles: dict[str, list[Made]] = {}
+        self.makers: list[Step] = []
+
+    def once(self, turn: str) -> list[Step]:
+        """Return a call of each operation that has its turn now."""
+        return [self._call(name) for name, each in self._operations.items() if each.turn == turn]
+
+    def calls(self, least: int, most: int) -> list[Step]:
+        """Draw some calls."""
+        from hypothesis import strategies as st
+
+        chosen = self._draw(st.lists(st.sampled_from(self._names), min_size=least, max_size=most))
+        return [self._call(name) for name in chosen]
+
+    def _call(self, name: str) -> Step:
+        return (name, *map(self._argument, self._operations[name].arguments))
+
+    def _argument(self, strategy: Any) -> Any:
+        from hypothesis import strategies as st
+        from hypothesis.stateful import Bundle
+
+        if isinstance(strategy, Bundle):
+            return self._made(strategy)
+        name = repr(strategy)
+        if name not in self._pools:
+            values = st.lists(strategy, min_size=1, max_size=_VALUES)
+            self._pools[name] = self._draw(values)
+        return self._draw(st.sampled_from(self._pools[name]))
+
+    def _made(self, bundle: Any) -> Made:
+        """Refer to something that a call before all others puts into the bundle."""
+        from hypothesis import strategies as st
+
+        makers = [name for name in self._names if bundle.name in self._operations[name].makes]
+        if not makers:
+            self._draw(st.nothing())
+        known = self._bundles.setdefault(bundle.name, [])
+        if not known or self._draw(st.booleans()):
+            maker = self._call(self._draw(st.sampled_from(makers)))
+            known.append(Made(len(self.makers)))
+            self.makers.append(maker)
+        chosen: Made = self._draw(st.sampled_from(known))
+        if getattr(bundle, "consume", False) or "Consumer" in type(bundle).__name__:
+            known.remove(chosen)
+        return chosen
 
 
 def smallest_failing(
@@ -80,13 +123,13 @@ def smallest_failing(
     """
     import hypothesis
 
-    known: dict[str, bool] = {}
+    known: dict[Hashable, bool] = {}
     failing: list[Case] = []
     until = deadline
 
     def judged(case: Case) -> bool:
         nonlocal until
-        name = repr(case)
+        name = fingerprint((case.before, case.workers, case.after))
         if name in known:
             return known[name]
         if time.perf_counter() > until:
@@ -114,6 +157,6 @@ def smallest_failing(
     )
     try:
         hypothesis.seed(seed)(quiet(hypothesis.given(strategy)(examine)))()
-    except _Failing:
+    except (_Failing, hypothesis.errors.Flaky):
         return failing[-1]
     return None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, final
+from functools import partial
+from typing import Any, cast, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.case import Case
@@ -13,6 +14,7 @@ from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
 from pytest_concurrency.explore.generation import cases, smallest_failing
 from pytest_concurrency.explore.history import Key
+from pytest_concurrency.explore.machines import Machine, is_machine, machine_operations
 from pytest_concurrency.explore.operations import Operation, is_asynchronous, operations
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
@@ -101,7 +103,8 @@ def linearizable(
     """
     __tracebackhide__ = True
     _check(factory, workers, operations_each, examples)
-    named = operations({**(calls or {}), **methods}, factory)
+    given = {**(calls or {}), **methods}
+    named = operations(given, factory) if given or not is_machine(factory) else None
     settings = Settings(
         preemptions=preemptions,
         schedules=schedules,
@@ -121,12 +124,16 @@ class _Check:
     def __init__(
         self,
         factory: Callable[[], Any],
-        named: Mapping[str, Operation],
+        named: Mapping[str, Operation] | None,
         settings: Settings,
         *,
         model: Callable[[], Any] | None,
         key: Key | None,
     ) -> None:
+        name, close = getattr(factory, "__name__", type(factory).__name__), None
+        if named is None:
+            named = machine_operations(cast("type", factory))
+            factory, close = partial(_machine, factory), Machine.close
         self._operations = named
         self._settings = settings
         self._began = time.perf_counter()
@@ -136,9 +143,11 @@ class _Check:
             factory,
             {name: each.function for name, each in named.items() if each.function is not None},
             settings,
+            name=name,
             model=model,
             key=key,
             asynchronous=is_asynchronous(named, factory),
+            close=close,
         )
 
     def one(self, case: Case) -> Linearizable:
@@ -168,7 +177,7 @@ class _Check:
                 patience=min(_SHRINKING, self._settings.seconds),
             )
             if found is not None:
-                self._explore(found)
+                self._explore(self._trial.possible(found) or found)
         if not self._points:
             msg = (
                 f"linearizable: nothing was explored: no call of {self._trial.specification.name} "
@@ -195,7 +204,10 @@ class _Check:
         self._complete += found.complete is not None or found.exhausted
 
     def _fails(self, case: Case) -> bool:
-        self._trial.set(case)
+        possible = self._trial.possible(case)
+        if possible is None:
+            return False
+        self._trial.set(possible)
         settings = replace(self._settings, schedules=self._limit)
         search = Search(self._trial, settings)
         failed = search.failure() is not None
@@ -215,6 +227,10 @@ class _Check:
             preemptions=self._settings.preemptions,
             seconds=time.perf_counter() - self._began,
         )
+
+
+def _machine(kind: Callable[[], Any]) -> Machine:
+    return Machine(kind())
 
 
 def _check(factory: object, workers: int, length: int, examples: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from pytest_concurrency.errors import UsageError, nearest
 
@@ -21,11 +21,31 @@ class Operation:
         name: What it is called in texts; the name of a method, unless ``function`` is given.
         arguments: A strategy for each argument.
         function: What it does: takes the object and the arguments.
+        makes: Names of the bundles that take what it returns.
+        turn: Whether it is called once, before or after all others.
     """
 
     name: str
     arguments: tuple[SearchStrategy[Any], ...] = ()
     function: Callable[..., Any] | None = None
+    makes: tuple[str, ...] = ()
+    turn: Literal["first", "last"] | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Stands for what an earlier call put into a bundle: ``Made(0)`` for the first one."""
+
+    place: int
+
+    def __repr__(self) -> str:
+        """Show it as it would be typed."""
+        return f"Made({self.place})"
+
+
+class Unmet(Exception):  # noqa: N818 - an answer, not an error of ours
+    """A rule was called whose precondition does not hold."""
 
 
 def operations(given: Mapping[str, Any], factory: Callable[[], Any]) -> dict[str, Operation]:

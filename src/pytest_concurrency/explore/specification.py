@@ -73,6 +73,7 @@ class Sequential:
         strict: bool = True,
         operations: Mapping[str, Operation] | None = None,
         alone: Alone | None = None,
+        close: Callable[[Any], object] | None = None,
     ) -> None:
         """Take the class to run.
 
@@ -82,12 +83,14 @@ class Sequential:
             strict: Whether exceptions must carry the same, not only be of one type.
             operations: What calls do; those that are not named are methods.
             alone: Runs the calls; by default they are simply made, and must not wait.
+            close: Gives back what an object holds.
         """
         self._factory = factory
         self._strict = strict
         self._operations = operations or {}
         self._alone = finished if alone is None else alone
-        self._keeps = alone is None
+        self._keeps = alone is None and close is None
+        self._close = close
         self.name = name or getattr(factory, "__name__", type(factory).__name__)
         self.initial = _State(())
         self._states: dict[Hashable, _State] = {}
@@ -113,6 +116,8 @@ class Sequential:
         after = self._states.setdefault(fingerprint(target), _State((*state.recipe, call)))
         if self._keeps:
             self._live = (after, target)
+        if self._close is not None:
+            self._close(target)
         return answer, after
 
     async def _at(self, state: _State) -> Any:

@@ -14,6 +14,7 @@ from pytest_concurrency.explore.code import CodeProgram
 from pytest_concurrency.explore.coroutines import TaskProgram
 from pytest_concurrency.explore.history import Call, Key, Recording
 from pytest_concurrency.explore.linearizability import Refutation, linearize
+from pytest_concurrency.explore.operations import Unmet
 from pytest_concurrency.explore.picture import ALONE, refusal
 from pytest_concurrency.explore.program import Ending, Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
@@ -50,9 +51,11 @@ class Trial:
         operations: Mapping[str, Operation],
         settings: Settings,
         *,
+        name: str | None = None,
         model: Callable[[], Any] | None = None,
         key: Key | None = None,
         asynchronous: bool = False,
+        close: Callable[[Any], object] | None = None,
     ) -> None:
         """Prepare to play.
 
@@ -60,25 +63,31 @@ class Trial:
             factory: Makes the object.
             operations: What calls do that are not methods.
             settings: What is explored.
+            name: What to call the object; derived from the factory.
             model: Makes the object that says what should be answered; like the factory by default.
             key: Names the part of the object that a call is about.
             asynchronous: Whether the operations are coroutines.
+            close: Gives back what an object holds.
         """
         self.case = Case()
         self._factory = factory
         self._operations = operations
         self._key = key
+        self._close = close
         kind = TaskProgram if asynchronous else CodeProgram
         body = self._on_loop if asynchronous else self._on_threads
         self._program: Any = kind(body, settings)
         self._script: Callable[[Any], Coroutine[Any, Any, Any]] = self._perform
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
+        self._name = name or getattr(factory, "__name__", type(factory).__name__)
         self.specification = Sequential(
             model or factory,
+            name=name if model is None else None,
             strict=model is None,
             operations=operations,
             alone=self._alone,
+            close=close,
         )
 
     def __enter__(self) -> Self:
@@ -86,7 +95,7 @@ class Trial:
         self._program.__enter__()
         return self
 
-    def __exit__(self, *raised: Any) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Give everything back."""
         self._program.__exit__(*raised)
 
@@ -100,7 +109,9 @@ class Trial:
         trace: Trace = self._program.play(guide, record=record, explain=explain)
         if trace.ending.kind in {"passed", "deadlock"}:
             refuted = self._judge(stuck=trace.ending.kind == "deadlock")
-            trace.ending = Ending() if refuted is None else _failed(refuted, trace.ending)
+            trace.ending = (
+                Ending() if refuted is None else _failed(self._name, refuted, trace.ending)
+            )
         return trace
 
     def _judge(self, *, stuck: bool) -> Refutation | None:
@@ -111,6 +122,43 @@ class Trial:
             self._judged[told] = found if isinstance(found, Refutation) else None
         return self._judged[told]
 
+    def possible(self, case: Case) -> Case | None:
+        """Leave out calls that could be made when their precondition does not hold.
+
+        Only a program whose preconditions hold in each order of its calls tells anything.
+        """
+        while all(case.workers):
+            unmet = self._unmet(case)
+            if unmet is None:
+                return case
+            case = case.without(*unmet)
+        return None
+
+    def _unmet(self, case: Case) -> tuple[int, int] | None:
+        """Find a call whose precondition fails in some order: its part of the case and place."""
+        parts = (case.before, *case.workers, case.after)
+        last = len(parts) - 1
+        ends = tuple(map(len, parts))
+        todo = [((0,) * len(parts), self.specification.initial)]
+        seen = set(todo)
+        while todo:
+            at, state = todo.pop()
+            for part, place in enumerate(at):
+                started = part == 0 or at[0] == ends[0]
+                closing = part != last or all(at[n] == ends[n] for n in range(last))
+                if place == ends[part] or not started or not closing:
+                    continue
+                name, *arguments = parts[part][place]
+                call = Call(worker=0, operation=name, arguments=tuple(arguments), invoked=0)
+                answer, after = self.specification.step(state, call)
+                if isinstance(answer.error, Unmet):
+                    return part, place
+                then = ((*at[:part], place + 1, *at[part + 1 :]), after)
+                if not answer.waits and then not in seen:
+                    seen.add(then)
+                    todo.append(then)
+        return None
+
     # ---- what a play does ---------------------------------------------------------------------
 
     def _on_threads(self, run: Callable[..., Any]) -> None:
@@ -120,8 +168,16 @@ class Trial:
         await self._script(run)
 
     async def _perform(self, run: Callable[..., Any]) -> None:
+        target = self._factory()
+        try:
+            await self._ask(target, run)
+        finally:
+            if self._close is not None:
+                self._close(target)
+
+    async def _ask(self, target: Any, run: Callable[..., Any]) -> None:
         recording = self._recording = Recording()
-        target, case = self._factory(), self.case
+        case = self.case
 
         def worker(number: int, calls: Sequence[Step]) -> Callable[[], Any]:
             async def calling() -> None:
@@ -182,8 +238,8 @@ def _is_over() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _failed(refuted: Refutation, ending: Ending) -> Ending:
-    text = f"{refuted.specification} is not linearizable. {refusal(refuted)}"
+def _failed(name: str, refuted: Refutation, ending: Ending) -> Ending:
+    text = f"{name} is not linearizable. {refusal(refuted)}"
     error = NotLinearizable(text)
     if ending.error is not None:
         error.add_note(str(ending.error))
