@@ -98,9 +98,16 @@ class Monitoring:
             stage = self._stage
             if stage is None or stage.ident != get_ident() or stage.aborting:
                 return None
-            touched = point.look(get_frame(1))
+            frame = get_frame(1)
+            opened = stage.current.open
+            if opened is not None and opened[0] is frame:
+                stage.current.open = None
+            touched = point.look(frame)
             if touched:
-                stage.point(point, touched)
+                if type(touched) is tuple:
+                    stage.point(point, touched)
+                else:
+                    stage.special(point, touched, frame)
             return None
 
         return on_instruction

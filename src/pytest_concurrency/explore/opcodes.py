@@ -119,9 +119,15 @@ class Opcodes:
             stage = self._stage
             if stage is None or stage.ident != get_ident() or stage.aborting:
                 return on_event
+            opened = stage.current.open
+            if opened is not None and opened[0] is frame:
+                stage.current.open = None
             touched = point.look(frame)
             if touched:
-                stage.point(point, touched)
+                if type(touched) is tuple:
+                    stage.point(point, touched)
+                else:
+                    stage.special(point, touched, frame)
             return on_event
 
         return on_event

@@ -189,6 +189,17 @@ class Decoder:
         owner, tell = read[0], touches.contents
         return lambda frame: tell(owner(frame), write=True)
 
+    def _truth(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
+        return self._spread(one, read, write)
+
+    def _compare(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
+        left, right, tell = read[0], read[1], touches.both
+        return lambda frame: tell(left(frame), right(frame))
+
+    def _guard(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
+        holder, tell = read[0], touches.guard
+        return lambda frame: tell(holder(frame))
+
     def _next(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
         iterator, tell = read[0], touches.advance
         return lambda frame: tell(iterator(frame))
@@ -229,6 +240,16 @@ def _line(instruction: dis.Instruction) -> int | None:
     return instruction.starts_line
 
 
+_TRUTH: Final = (
+    ("TO_BOOL",)
+    if _NEW
+    else (
+        *("POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE", "JUMP_IF_TRUE_OR_POP", "JUMP_IF_FALSE_OR_POP", "UNARY_NOT"),
+        *("POP_JUMP_FORWARD_IF_TRUE", "POP_JUMP_FORWARD_IF_FALSE"),
+        *("POP_JUMP_BACKWARD_IF_TRUE", "POP_JUMP_BACKWARD_IF_FALSE"),
+    )
+)
+
 _BUILD: Final[dict[str, tuple[str, tuple[int, ...], bool]]] = {
     "LOAD_ATTR": ("attribute-read", (1,), False),
     "LOAD_METHOD": ("attribute-read", (1,), False),
@@ -245,6 +266,9 @@ _BUILD: Final[dict[str, tuple[str, tuple[int, ...], bool]]] = {
     "STORE_SLICE": ("item-write", (3, 2, 4), True),
     "DELETE_SUBSCR": ("item-write", (2, 1), True),
     "CONTAINS_OP": ("item-contains", (1, 2), False),
+    "COMPARE_OP": ("compare", (2, 1), False),
+    "BEFORE_WITH": ("guard", (1,), True),
+    **dict.fromkeys(_TRUTH, ("truth", (1,), False)),
     "CONTAINS_OP_SET": ("item-contains", (1, 2), False),
     "FOR_ITER": ("next", (1,), True),
     "LIST_EXTEND": ("spread", (1,), False),

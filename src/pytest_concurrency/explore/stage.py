@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import _thread
 import ctypes
+import re
 import sys
 from collections.abc import Callable, Hashable
+from types import FrameType
 from typing import Any, Final, final
 
 from pytest_concurrency.errors import InternalError
 from pytest_concurrency.explore.failures import Hang
 from pytest_concurrency.explore.program import FOREVER, Ending, Guide, Touch, Trace
+from pytest_concurrency.explore.touches import Special
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
 
 _get_ident = _thread.get_ident
@@ -19,6 +22,33 @@ EVERYTHING: Final[Touch] = ("*", True)
 
 _SPIN = 5_000
 _LONGEST = 400_000
+
+
+@final
+class _Same:
+    """A lock as a key, equal only to itself."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.lock is self.lock
+
+    def __hash__(self) -> int:
+        return id(self.lock)
+
+
+def is_free(lock: Any, ident: int) -> bool:
+    """Whether a real lock can be taken by a thread now."""
+    owner = _OWNER.search(repr(lock))
+    if owner is not None:
+        return owner[1] in {"0", str(ident)}
+    return not lock.locked()
+
+
+_OWNER = re.compile(r"owner=(\d+)")
 
 
 @final
@@ -55,6 +85,8 @@ class Stage:
         self.draining = False
         self.steps = 0
         self._run = 0
+        self._fresh: Worker | None = None
+        self._parent = body
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
         self.leave: Callable[[], None] = lambda: None
@@ -70,10 +102,30 @@ class Stage:
         """Pause here if the guide says so; then write the step down."""
         if not self.started:
             return
+        worker = self.current
+        if worker.open is not None:
+            touches = (*touches, *worker.open[1])
         if self.budget <= 0:
             self._pause(label, touches)
         self.budget -= 1
-        self._note(self.current, label, touches)
+        self._note(worker, label, touches)
+
+    def special(self, point: Hashable, touches: Special, frame: FrameType) -> None:
+        """Pause at a point that is more than a touch: a real lock, or a value kept when a call returns."""
+        if touches.opens:
+            self.point(point, touches)
+            self.current.open = (frame, tuple(touches))
+            return
+        lock = touches.lock
+        key = ("lock", id(lock))
+        if touches.op == "release":
+            self.operate(("release", point), ((key, True),), op="release", key=key)
+            return
+        self.polling = True
+        ready = None if touches.op == "try" else lambda ident=self.ident: is_free(lock, ident)
+        self.operate((touches.op, point), ((key, True),), ready, wants=lock, op=touches.op, key=key)
+        if touches.op == "acquire":
+            self.current.held[_Same(lock)] = (frame, frame.f_lineno)
 
     def _note(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
         if self.watch is not None:
@@ -122,6 +174,8 @@ class Stage:
             key: The lock.
         """
         worker = self.current
+        if worker.open is not None:
+            touches = (*touches, *worker.open[1])
         if ready is not None:
             worker.ready, worker.wants = ready, wants
             if not ready():
@@ -162,7 +216,7 @@ class Stage:
     def _pause(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
         worker = self.current
         worker.pending = (label, touches)
-        target = self._next(worker.number if worker.able else None)
+        target = self._after(worker)
         if target is not worker:
             self._run = self.steps
             self._hand(target)
@@ -170,6 +224,12 @@ class Stage:
         worker.pending = None
         if self.aborting or self.verdict is not None:
             self._leave(worker)
+
+    def _after(self, worker: Worker) -> Worker:
+        if worker is self._fresh and not self.aborting:
+            self._fresh = None
+            return self._parent
+        return self._next(worker.number if worker.able else None)
 
     def _leave(self, worker: Worker) -> None:
         if worker.number == 0 and self.verdict is not None:
@@ -262,7 +322,19 @@ class Stage:
         if self.started == 1:
             self.budget = 0
         self._change(worker)
+        self._arrive(worker)
         return worker
+
+    def _arrive(self, worker: Worker) -> None:
+        """Let a new worker come to its first point, so that it is known what it stands before."""
+        parent, budget = self.current, self.budget
+        self._fresh, self._parent = worker, parent
+        self.budget = 0
+        self._hand(worker)
+        self._wait(parent)
+        self.budget = budget
+        if self.aborting or self.verdict is not None:
+            self._leave(parent)
 
     def _work(self, worker: Worker) -> None:
         try:
@@ -280,7 +352,7 @@ class Stage:
             self.live.remove(worker)
             self._change(worker)
             self.refresh()
-            self._hand(self._next(None))
+            self._hand(self._after(worker))
 
     def finish(self) -> None:
         """Let all workers run to their ends, after the body has returned; abandon those that wait for ever."""

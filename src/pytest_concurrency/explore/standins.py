@@ -10,6 +10,7 @@ from typing import Any, final
 
 from pytest_concurrency.explore import clock, threads
 from pytest_concurrency.explore.locks import Lock, RLock, event_class
+from pytest_concurrency.explore.queues import SimpleQueue
 from pytest_concurrency.explore.scope import Scope
 
 _CLOCKS = (("monotonic", 1), ("time", 1), ("perf_counter", 1))
@@ -36,8 +37,7 @@ class StandIns:
         self._replace(threading.Lock, Lock, (threading, "Lock"), (threading, "_allocate_lock"))
         self._replace(threading.RLock, RLock, (threading, "RLock"))
         self._replace(threading.Event, event, (threading, "Event"))
-        simple = queue._PySimpleQueue  # type: ignore[attr-defined]  # noqa: SLF001
-        self._replace(queue.SimpleQueue, simple, (queue, "SimpleQueue"))
+        self._replace(queue.SimpleQueue, SimpleQueue, (queue, "SimpleQueue"))
         self._replace(time.sleep, clock.sleep, (time, "sleep"))
         for name, unit in (*_CLOCKS, *((name, 1_000_000_000) for name in _NANO_CLOCKS)):
             real = getattr(time, name)

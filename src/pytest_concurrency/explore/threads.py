@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from typing import Any, final
 
 from pytest_concurrency.explore.region import here
 from pytest_concurrency.explore.stage import Stage, caller
@@ -54,10 +54,29 @@ def _run(thread: Any, stage: Stage) -> None:
         _ = stage
 
 
+@final
+class _Done:
+    """Stands in for the handle of a thread that has ended."""
+
+    __slots__ = ("ident",)
+
+    def __init__(self, ident: int) -> None:
+        self.ident = ident
+
+    def is_done(self) -> bool:
+        return True
+
+    def join(self, timeout: float | None = None) -> None:
+        _ = timeout
+
+    def _set_done(self) -> None:
+        """Be done."""
+
+
 def _mark_ended(thread: Any) -> None:
     """Let the thread be seen as ended after the schedule too."""
     if sys.version_info >= (3, 13):
-        thread._handle._set_done()  # noqa: SLF001
+        thread._handle = _Done(thread._ident)  # noqa: SLF001
     else:
         thread._is_stopped = True  # noqa: SLF001
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import array
 import collections
 import functools
+import _thread
 import sys
+import threading
 from gc import get_referents
 from types import (
     BuiltinFunctionType,
@@ -23,7 +25,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any, Final
+from typing import Any, Final, final
 
 from pytest_concurrency.explore.memory import NOTHING, UNKNOWN
 from pytest_concurrency.explore.program import Touch
@@ -58,6 +60,54 @@ _ITERATORS: Final = tuple({
 })
 _LRU = type(functools.lru_cache(lambda: None))
 _MISSING = object()
+_LOCKS = (type(_thread.allocate_lock()), type(threading.RLock()))
+
+
+@final
+class Special(tuple[Touch, ...]):
+    """Touches of a step that is more than a touch.
+
+    Attributes:
+        opens: The touched resource is written again when the call returns, without another point.
+        op: ``acquire``, ``try`` or ``release``, of a real lock.
+        lock: The lock.
+    """
+
+    opens = False
+    op = ""
+    lock: Any = None
+
+    @classmethod
+    def opening(cls, *touched: Touch) -> Special:
+        """Mark touches that come again when the call returns."""
+        made = cls(touched)
+        made.opens = True
+        return made
+
+    @classmethod
+    def locking(cls, op: str, lock: Any) -> Special:
+        """Mark an operation of a real lock."""
+        made = cls(((("lock", id(lock)), True),))
+        made.op, made.lock = op, lock
+        return made
+
+
+def guard(holder: Any) -> Touches:
+    """Tell what entering a ``with`` block touches: a real lock, made before the schedule began."""
+    if holder is UNKNOWN:
+        return ()
+    if isinstance(holder, threading.Condition):
+        holder = holder._lock  # type: ignore[attr-defined]  # noqa: SLF001
+    if isinstance(holder, _LOCKS):
+        return Special.locking("acquire", holder)
+    return ()
+
+
+def both(left: Any, right: Any) -> Touches:
+    """Tell what comparing two values touches."""
+    if type(left) in _PLAIN_READ or type(right) in _PLAIN_READ:
+        return (*contents(left), *contents(right))
+    return ()
 
 
 def lookup(kind: type, name: str) -> Any:
@@ -93,9 +143,16 @@ def attribute(owner: Any, name: str, *, write: bool) -> Touches:
     if write or name in (getattr(owner, "__dict__", None) or ()):
         return own
     found = lookup(kind, name)
+    if type(found) is functools.cached_property:
+        return _cached(owner, name, found)
     if found is _MISSING or hasattr(type(found), "__get__"):
         return own
     return *own, *_class_attribute(kind, name, write=False)
+
+
+def _cached(owner: Any, name: str, found: Any) -> Touches:
+    _ = found
+    return Special.opening(((id(owner), name), True))
 
 
 def _class_attribute(owner: type, name: str, *, write: bool) -> Touches:
@@ -228,7 +285,7 @@ def call(called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[
         owner = bound if bound is not NOTHING else (arguments[0] if arguments else NOTHING)
         return _method(owner, called.__name__, arguments)
     if kind is _LRU:
-        return (((id(called), "cache"), True),)
+        return Special.opening(((id(called), "cache"), True))
     if isinstance(called, type):
         return _arguments(called, arguments)
     return ()
@@ -282,14 +339,23 @@ _NAMED = frozenset({getattr, setattr, delattr, hasattr})
 def _method(owner: Any, name: str, arguments: list[Any]) -> Touches:
     if type(owner) in _IMMUTABLE_EXACT or isinstance(owner, (type, ModuleType)) or owner is NOTHING:
         return tuple(touch for given in arguments for touch in contents(given))
-    if type(owner).__module__ in {"_thread", "builtins"} and type(owner).__name__ in {"lock", "RLock"}:
-        return ()
+    if isinstance(owner, _LOCKS):
+        return _locking(owner, name, arguments)
     if _is_ours(type(owner)):
         return ()
     if isinstance(owner, GeneratorType) or hasattr(owner, "__next__"):
         return advance(owner, shared=True)
     own = (((id(owner), ITEMS), name not in _READERS),)
     return *own, *(touch for given in arguments for touch in contents(given))
+
+
+def _locking(lock: Any, name: str, arguments: list[Any]) -> Touches:
+    if name in {"release", "__exit__", "release_lock"}:
+        return Special.locking("release", lock)
+    if name in {"acquire", "__enter__", "acquire_lock"}:
+        waits = not arguments or (bool(arguments[0]) and len(arguments) == 1)
+        return Special.locking("acquire" if waits else "try", lock)
+    return ()
 
 
 def _arguments(called: Any, given: list[Any]) -> Touches:
