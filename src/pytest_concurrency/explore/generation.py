@@ -19,6 +19,14 @@ _VALUES = 3
 _AROUND = 2
 
 
+class _Stop(BaseException):
+    """Carries what is not a failing program past Hypothesis, which would make it smaller."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
 class _Failing(Exception):  # noqa: N818 - never shown: it tells Hypothesis that a program fails
     pass
 
@@ -66,8 +74,9 @@ class _Drawing:
         """Draw some calls."""
         from hypothesis import strategies as st
 
-        chosen = self._draw(st.lists(st.sampled_from(self._names), min_size=least, max_size=most))
-        return [self._call(name) for name in chosen]
+        sizes = [*range(least, most), *[most] * (most - least + 1)]
+        size = self._draw(st.sampled_from(sizes))
+        return [self._call(self._draw(st.sampled_from(self._names))) for _ in range(size)]
 
     def _call(self, name: str) -> Step:
         return (name, *map(self._argument, self._operations[name].arguments))
@@ -80,7 +89,7 @@ class _Drawing:
             return self._made(strategy)
         name = repr(strategy)
         if name not in self._pools:
-            values = st.lists(strategy, min_size=1, max_size=_VALUES)
+            values = st.lists(strategy, min_size=1, max_size=_VALUES, unique_by=fingerprint)
             self._pools[name] = self._draw(values)
         return self._draw(st.sampled_from(self._pools[name]))
 
@@ -100,6 +109,21 @@ class _Drawing:
         if getattr(bundle, "consume", False) or "Consumer" in type(bundle).__name__:
             known.remove(chosen)
         return chosen
+
+
+def drawn_outside(strategy: SearchStrategy[Case]) -> Case | None:
+    """Draw a program from the test that Hypothesis is running, if it runs one.
+
+    Hypothesis then makes the program smaller together with the rest of that test's data.
+    """
+    import hypothesis
+
+    if not hypothesis.currently_in_test_context():
+        return None
+    from hypothesis.control import current_build_context
+
+    drawn: Case = current_build_context().data.draw(strategy)
+    return drawn
 
 
 def smallest_failing(
@@ -134,7 +158,10 @@ def smallest_failing(
             return known[name]
         if time.perf_counter() > until:
             return False
-        known[name] = found = fails(case)
+        try:
+            known[name] = found = fails(case)
+        except Exception as error:
+            raise _Stop(error) from None
         if found and not failing:
             until = time.perf_counter() + patience
         return found
@@ -159,4 +186,6 @@ def smallest_failing(
         hypothesis.seed(seed)(quiet(hypothesis.given(strategy)(examine)))()
     except (_Failing, hypothesis.errors.Flaky):
         return failing[-1]
+    except _Stop as stopped:
+        raise stopped.error from None
     return None

@@ -12,16 +12,17 @@ from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.case import Case
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
-from pytest_concurrency.explore.generation import cases, smallest_failing
+from pytest_concurrency.explore.generation import cases, drawn_outside, smallest_failing
 from pytest_concurrency.explore.history import Key
 from pytest_concurrency.explore.machines import Machine, is_machine, machine_operations
 from pytest_concurrency.explore.operations import Operation, is_asynchronous, operations
+from pytest_concurrency.explore.program import BODY, Trace
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.trial import Trial
 
-_SHRINKING = 3.0
-_FEWEST = 50
+_SHRINKING = 2.0
+_FEWEST = 30
 
 
 @final
@@ -57,8 +58,8 @@ def linearizable(
     key: Key | None = None,
     workers: int = 2,
     operations_each: int = 3,
-    examples: int = 30,
-    schedules: int = 300,
+    examples: int = 50,
+    schedules: int = 100,
     preemptions: int = 2,
     seconds: float = 10.0,
     seed: int = 0,
@@ -70,6 +71,7 @@ def linearizable(
 
     Programs of calls are drawn by Hypothesis; each runs under explored schedules; each answer
     must be what the object gives to one worker alone, in an order that keeps who came after whom.
+    Within a test that Hypothesis runs, one program is drawn for each example of that test.
 
     >>> from hypothesis import strategies as st
     >>> from queue import Queue
@@ -131,13 +133,15 @@ class _Check:
         key: Key | None,
     ) -> None:
         name, close = getattr(factory, "__name__", type(factory).__name__), None
+        self._has_preconditions = named is None
         if named is None:
             named = machine_operations(cast("type", factory))
             factory, close = partial(_machine, factory), Machine.close
         self._operations = named
         self._settings = settings
         self._began = time.perf_counter()
-        self._programs = self._schedules = self._complete = self._points = 0
+        self._programs = self._schedules = self._complete = 0
+        self._met = False
         self._limit = settings.schedules
         self._trial = Trial(
             factory,
@@ -167,9 +171,14 @@ class _Check:
     def many(self, *, workers: int, length: int, examples: int) -> Linearizable:
         """Draw programs and explore each."""
         __tracebackhide__ = True
+        strategy = cases(self._operations, workers=workers, length=length)
         with self._trial:
+            drawn = drawn_outside(strategy)
+            if drawn is not None:
+                self._explore(self._possible(drawn) or Case())
+                return self._report()
             found = smallest_failing(
-                cases(self._operations, workers=workers, length=length),
+                strategy,
                 self._fails,
                 examples=examples,
                 seed=self._settings.seed,
@@ -177,8 +186,8 @@ class _Check:
                 patience=min(_SHRINKING, self._settings.seconds),
             )
             if found is not None:
-                self._explore(self._trial.possible(found) or found)
-        if not self._points:
+                self._explore(self._possible(found) or found)
+        if not self._met:
             msg = (
                 f"linearizable: nothing was explored: no call of {self._trial.specification.name} "
                 "touches what another can see. Name its package: packages=['…'], or use "
@@ -200,11 +209,14 @@ class _Check:
         found = explore(self._trial, settings)
         self._programs += 1
         self._schedules += found.schedules
-        self._points += sum(found.points.values())
         self._complete += found.complete is not None or found.exhausted
 
+    def _possible(self, case: Case) -> Case | None:
+        """Leave out calls of rules whose precondition may fail; classes have none."""
+        return self._trial.possible(case) if self._has_preconditions else case
+
     def _fails(self, case: Case) -> bool:
-        possible = self._trial.possible(case)
+        possible = self._possible(case)
         if possible is None:
             return False
         self._trial.set(possible)
@@ -214,9 +226,9 @@ class _Check:
         self._programs += 1
         self._schedules += search.plays
         self._complete += search.exhausted or search.complete >= self._settings.preemptions
-        self._points += len(search.first.workers) if search.first else 0
+        self._met = self._met or (search.first is not None and _meet(search.first))
         if failed:
-            self._limit = min(self._limit, max(_FEWEST, 4 * search.plays))
+            self._limit = min(self._limit, max(_FEWEST, 2 * search.plays))
         return failed
 
     def _report(self) -> Linearizable:
@@ -227,6 +239,18 @@ class _Check:
             preemptions=self._settings.preemptions,
             seconds=time.perf_counter() - self._began,
         )
+
+
+def _meet(trace: Trace) -> bool:
+    """Tell whether two workers touch one thing."""
+    seen: dict[object, int] = {}
+    for worker, touches in zip(trace.workers, trace.touched, strict=True):
+        for resource, _ in touches:
+            if worker == BODY or (isinstance(resource, tuple) and resource[0] == "worker"):
+                continue
+            if seen.setdefault(resource, worker) != worker:
+                return True
+    return False
 
 
 def _machine(kind: Callable[[], Any]) -> Machine:

@@ -58,8 +58,8 @@ def operations(given: Mapping[str, Any], factory: Callable[[], Any]) -> dict[str
     """
     if not given:
         msg = (
-            f"linearizable: there is no operation of {_name(factory)} to call. Name its methods with "
-            "strategies for their arguments: put=(st.integers(),), get=()."
+            f"linearizable: there is no operation of {_name(factory)} to call. "
+            "Name its methods with strategies for their arguments: put=(st.integers(),), get=()."
         )
         raise UsageError(msg)
     return {name: _operation(name, value, factory) for name, value in given.items()}
@@ -74,8 +74,8 @@ def _operation(name: str, value: Any, factory: Callable[[], Any]) -> Operation:
     for part in parts:
         if not _is_strategy(part):
             msg = (
-                f"linearizable: {name}={value!r}: {part!r} is not a strategy. Write {name}=(st.just"
-                f"({part!r}),), or {name}=() for an operation without arguments."
+                f"linearizable: {name}={value!r}: {part!r} is not a strategy. "
+                f"Write {name}=(st.just({part!r}),), or {name}=() for an operation without arguments."
             )
             raise UsageError(msg)
     if function is None:
@@ -88,8 +88,8 @@ def _check_method(name: str, factory: Callable[[], Any]) -> None:
         return
     if hasattr(factory, name) or "__getattr__" in dir(factory):
         msg = (
-            f"linearizable: {_name(factory)}.{name} is not a method. Write a function that takes "
-            f"the object: {name}=lambda it: it.{name}."
+            f"linearizable: {_name(factory)}.{name} is not a method. "
+            f"Write a function that takes the object: {name}=lambda it: it.{name}."
         )
         raise UsageError(msg)
     methods = [each for each in dir(factory) if not each.startswith("_")]

@@ -91,7 +91,7 @@ class Sequential:
         self._alone = finished if alone is None else alone
         self._keeps = alone is None and close is None
         self._close = close
-        self.name = name or getattr(factory, "__name__", type(factory).__name__)
+        self.name: str = name or getattr(factory, "__name__", type(factory).__name__)
         self.initial = _State(())
         self._states: dict[Hashable, _State] = {}
         self._live: tuple[_State | None, Any] = (None, None)

@@ -80,7 +80,7 @@ class Trial:
         self._script: Callable[[Any], Coroutine[Any, Any, Any]] = self._perform
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
-        self._name = name or getattr(factory, "__name__", type(factory).__name__)
+        self._name: str = name or getattr(factory, "__name__", type(factory).__name__)
         self.specification = Sequential(
             model or factory,
             name=name if model is None else None,
@@ -109,9 +109,7 @@ class Trial:
         trace: Trace = self._program.play(guide, record=record, explain=explain)
         if trace.ending.kind in {"passed", "deadlock"}:
             refuted = self._judge(stuck=trace.ending.kind == "deadlock")
-            trace.ending = (
-                Ending() if refuted is None else _failed(self._name, refuted, trace.ending)
-            )
+            trace.ending = self._ending(refuted, trace.ending.error)
         return trace
 
     def _judge(self, *, stuck: bool) -> Refutation | None:
@@ -121,6 +119,14 @@ class Trial:
             found = linearize(history, self.specification, key=self._key, stuck=stuck)
             self._judged[told] = found if isinstance(found, Refutation) else None
         return self._judged[told]
+
+    def _ending(self, refuted: Refutation | None, error: BaseException | None) -> Ending:
+        if refuted is None:
+            return Ending()
+        failure = NotLinearizable(f"{self._name} is not linearizable. {refusal(refuted)}")
+        if error is not None:
+            failure.add_note(str(error))
+        return Ending(kind="failed", error=failure)
 
     def possible(self, case: Case) -> Case | None:
         """Leave out calls that could be made when their precondition does not hold.
@@ -236,11 +242,3 @@ def _is_over() -> bool:
     except RuntimeError:
         return False
     return task is not None and task.cancelling() > 0
-
-
-def _failed(name: str, refuted: Refutation, ending: Ending) -> Ending:
-    text = f"{name} is not linearizable. {refusal(refuted)}"
-    error = NotLinearizable(text)
-    if ending.error is not None:
-        error.add_note(str(ending.error))
-    return Ending(kind="failed", error=error)
