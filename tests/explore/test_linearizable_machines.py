@@ -44,6 +44,10 @@ class LockedBank(Bank):
         super().__init__()
         self.lock = threading.Lock()
 
+    def open(self, name):
+        with self.lock:
+            return super().open(name)
+
     def withdraw(self, name, amount):
         with self.lock:
             return super().withdraw(name, amount)

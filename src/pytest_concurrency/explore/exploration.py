@@ -23,6 +23,8 @@ class Exploration:
     """No order is left at all, with however many preemptions."""
     budget: str | None = None
     """What ran out, if something did: ``schedules`` or ``seconds``."""
+    shared: bool = True
+    """Whether two workers were seen to touch the same thing."""
     points: Mapping[int, int] = field(default_factory=dict)
     """Points of each worker in the first schedule."""
     seconds: float = 0.0

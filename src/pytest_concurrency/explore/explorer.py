@@ -10,7 +10,7 @@ from typing import Any, final
 
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
-from pytest_concurrency.explore.program import Program, Trace
+from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
 from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
@@ -88,7 +88,15 @@ def _shrunk(program: Program, found: Trace) -> Failed:
     if not shrink.run():
         msg = "A schedule failed once and passed when it was played again."
         raise NotDeterministic(msg) from found.ending.error
-    return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in shrink.legs))
+    legs = shrink.legs or [(found.workers[0] if found.workers else BODY, FOREVER)]
+    return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in legs))
+
+
+def _hints(program: Program, trace: Trace, settings: Settings) -> list[str]:
+    from pytest_concurrency.explore.hint import hint
+
+    found = hint(program, trace, settings)
+    return [] if found is None else [found]
 
 
 def _explained(program: Program, settings: Settings, failed: Failed, plays: int, began: float) -> BaseException:
@@ -99,6 +107,7 @@ def _explained(program: Program, settings: Settings, failed: Failed, plays: int,
     trace = program.play(Plan(legs), explain=True)
     if trace.ending.kind == "passed":
         trace = failed.trace
+    hints = _hints(program, trace, settings)
     text = token(failed.legs)
     if settings.record is not None:
         settings.record(text)
@@ -106,7 +115,7 @@ def _explained(program: Program, settings: Settings, failed: Failed, plays: int,
     if error is None:
         msg = "A schedule failed without saying how."
         return NotDeterministic(msg)
-    error.add_note(note(trace, failed.legs, plays=plays, seconds=seconds, command=settings.command))
+    error.add_note(note(trace, failed.legs, plays=plays, seconds=seconds, command=settings.command, hints=hints))
     return error
 
 
@@ -114,10 +123,14 @@ def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration
     points: dict[int, int] = {}
     for worker in search.first.workers if search.first is not None else ():
         points[worker] = points.get(worker, 0) + 1
+    if search.differed is not None:
+        notes = (*notes, search.differed)
+    whole = search.complete >= 0 and not search.spun and search.differed is None
     return Exploration(
         schedules=search.plays,
-        complete=search.complete if search.complete >= 0 else None,
+        complete=search.complete if whole else None,
         exhausted=search.exhausted,
+        shared=search.shared,
         budget=search.budget,
         points=points,
         seconds=time.perf_counter() - began,

@@ -91,11 +91,6 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
         raise UsageError(msg)
     with CodeProgram(body, settings) as program:
         found = explore(program, settings)
-        if program.most_workers < 3 and not _several(found):
-            msg = "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."
-            raise NothingExplored(msg)
+        if not found.shared:
+            raise NothingExplored(program.emptiness())
     return found
-
-
-def _several(found: Exploration) -> bool:
-    return sum(points > 0 for points in found.points.values()) > 1

@@ -133,9 +133,10 @@ class _Check:
         key: Key | None,
     ) -> None:
         name, close = getattr(factory, "__name__", type(factory).__name__), None
-        self._has_preconditions = named is None
+        self._has_preconditions = False
         if named is None:
             named = machine_operations(cast("type", factory))
+            self._has_preconditions = any(each.is_conditional for each in named.values())
             factory, close = partial(_machine, factory), Machine.close
         self._operations = named
         self._settings = settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import sys
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, final
 
 from pytest_concurrency.explore.program import Touch
@@ -21,6 +21,11 @@ def _line(depth: int) -> tuple[FrameType, int]:
     return frame, frame.f_lineno
 
 
+def _origin(depth: int) -> tuple[CodeType, int]:
+    frame = sys._getframe(depth)  # noqa: SLF001
+    return frame.f_code, frame.f_lineno
+
+
 @final
 class Lock:
     """Stands in for ``threading.Lock``."""
@@ -32,7 +37,7 @@ class Lock:
         self._real = _allocate()
         self.holder: int | None = None
         self.taken: Any = None
-        self.made = _line(2)
+        self.made = _origin(2)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
         """Take the lock, as ``threading.Lock.acquire`` does."""
@@ -131,7 +136,7 @@ class RLock:
     def __init__(self) -> None:
         """Make an open lock."""
         self._under = Lock()
-        self._under.made = _line(2)
+        self._under.made = _origin(2)
         self._owner: object = None
         self._count = 0
 

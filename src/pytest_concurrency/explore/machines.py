@@ -76,6 +76,7 @@ def _rule(name: str, rule: Any, *, is_first: bool) -> Operation:
         function=operate,
         makes=tuple(rule.targets),
         turn="first" if is_first else None,
+        is_conditional=bool(rule.preconditions),
     )
 
 

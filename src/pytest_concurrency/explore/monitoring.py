@@ -66,6 +66,10 @@ class Monitoring:
         self._codes.clear()
         self._points.clear()
 
+    def files(self) -> set[str]:
+        """Return the files whose code was explored."""
+        return {code.co_filename for code in self._codes if self._scope.has(code)}
+
     def enter(self, stage: Stage) -> None:
         """Begin a play, on the thread of the body."""
         self._stage = stage

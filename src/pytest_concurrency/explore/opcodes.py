@@ -43,6 +43,10 @@ class Opcodes:
         self._points.clear()
         self._codes.clear()
 
+    def files(self) -> set[str]:
+        """Return the files whose code was explored."""
+        return {code.co_filename for code in self._codes if self._scope.has(code)}
+
     def enter(self, stage: Stage) -> None:
         """Begin a play, on the thread of the body."""
         self._stage = stage

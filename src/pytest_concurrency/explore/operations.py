@@ -23,6 +23,7 @@ class Operation:
         function: What it does: takes the object and the arguments.
         makes: Names of the bundles that take what it returns.
         turn: Whether it is called once, before or after all others.
+        is_conditional: Whether it may only be called in some states.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Operation:
     function: Callable[..., Any] | None = None
     makes: tuple[str, ...] = ()
     turn: Literal["first", "last"] | None = None
+    is_conditional: bool = False
 
 
 @final

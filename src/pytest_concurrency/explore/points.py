@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, final
 
@@ -26,7 +27,7 @@ _NEW: Final = sys.version_info >= (3, 13)
 class Point:
     """One instruction before which a worker may be paused."""
 
-    __slots__ = ("argument", "code", "kind", "line", "look", "offset", "places")
+    __slots__ = ("argument", "code", "found", "kind", "line", "look", "offset", "places")
 
     def __init__(self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]) -> None:
         """Describe an instruction.
@@ -42,9 +43,15 @@ class Point:
         self.look = look
         self.code = code
         self.offset = found.offset
+        self.found = found
         self.line = found.line
         self.argument = found.argument
         self.places = places
+
+    def region(self, regions: Sequence[tuple[str, int, int]]) -> tuple[str, int, int] | None:
+        """Return the one of some regions of lines that this point is in."""
+        name = PurePath(self.code.co_filename).name
+        return next((one for one in regions if one[0] == name and one[1] <= self.line <= one[2]), None)
 
     def __repr__(self) -> str:
         """Show kind, name and place."""
@@ -232,6 +239,11 @@ def callee(one: _Found) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
         return function, bound, [argument(frame) for argument in arguments]
 
     return look
+
+
+def callee_of(point: Point) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
+    """Return a reader of what a point of kind ``call`` calls."""
+    return callee(point.found)
 
 
 def _line(instruction: dis.Instruction) -> int | None:

@@ -25,6 +25,11 @@ def _foreign() -> tuple[str, ...]:
     return tuple(sorted(place.rstrip("/") + "/" for place in places))
 
 
+def ours(code: CodeType) -> bool:
+    """Whether code belongs to this package."""
+    return code.co_filename.startswith(_OURS)
+
+
 @final
 class Scope:
     """Tells code under test from the rest."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.failures import NotDeterministic
@@ -16,6 +16,8 @@ from pytest_concurrency.explore.settings import Settings
 
 _BEYOND: Final = 2_000
 _PATIENCE: Final = 200
+_WHILE: Final = 0.5
+_STRAY: Final = 20
 
 
 class _Branch(NamedTuple):
@@ -41,6 +43,9 @@ class Search:
         first: The first play.
         spun: Whether a worker was made to yield.
         sampled: How many of the plays were samples.
+        strayed: How many plays did not repeat the one that they should have.
+        shared: Whether two workers touched one resource in some play.
+        differed: Where the first of them went another way.
     """
 
     def __init__(self, program: Program, settings: Settings, *, began: float | None = None) -> None:
@@ -67,6 +72,10 @@ class Search:
         self.first: Trace | None = None
         self.spun = False
         self.sampled = 0
+        self.strayed = 0
+        self.shared = False
+        self._bound_at: float | None = None
+        self.differed: str | None = None
 
     def failure(self) -> Trace | None:
         """Search until a play fails, or everything asked for is done."""
@@ -74,6 +83,7 @@ class Search:
             self.plays += 1
             self.steps = max(self.steps, len(trace.workers))
             self.spun = self.spun or trace.spun
+            self.shared = self.shared or shares(trace)
             if trace.ending.kind != "passed":
                 return trace
             if self._spent():
@@ -92,14 +102,14 @@ class Search:
         while True:
             level = self._level()
             if level is None:
-                self.exhausted = not self.spun
+                self.exhausted = not self.spun and not self.strayed
                 self.complete = max(self.complete, self._settings.preemptions)
                 return
             if level > self.complete + 1:
                 self.complete = level - 1
             if level > self._settings.preemptions:
                 beyond += 1
-                if beyond > _BEYOND:
+                if beyond > _BEYOND or self._long_enough():
                     return
             patience = self.plays > _PATIENCE
             if patience and (beyond % 2 or self.plays % 4 == 0):
@@ -108,6 +118,13 @@ class Search:
             trace = self._play(self._levels[level].popleft())
             if trace is not None:
                 yield trace
+
+    def _long_enough(self) -> bool:
+        """Whether sampling past the bound took as long as reaching it did, and a while besides."""
+        now = time.perf_counter()
+        if self._bound_at is None:
+            self._bound_at = now
+        return now - self._bound_at > max(_WHILE, self._bound_at - self._began)
 
     def _level(self) -> int | None:
         """Return the fewest preemptions with which something is left to play."""
@@ -125,12 +142,24 @@ class Search:
         trace = self._program.play(plan)
         if branch.trace is None:
             self.first = trace
-        elif trace.workers[: branch.at] != branch.trace.workers[: branch.at]:
-            raise NotDeterministic(differing(branch.trace, trace, branch.at))
+        elif not self._repeats(branch, trace):
+            return trace
         if trace.ending.kind == "passed" and plan.misfit is None:
             settle(trace)
             self._expand(trace, branch)
         return trace
+
+    def _repeats(self, branch: _Branch, trace: Trace) -> bool:
+        """Whether a play went the way of the one that it was to repeat; if not, nothing is complete."""
+        before = branch.trace
+        if before is None or trace.workers[: branch.at] == before.workers[: branch.at]:
+            return True
+        self.strayed += 1
+        if self.differed is None:
+            self.differed = differing(before, trace, branch.at)
+        if self.strayed > _STRAY and self.strayed * 2 > self.plays:
+            raise NotDeterministic(self.differed)
+        return False
 
     def _expand(self, trace: Trace, branch: _Branch) -> None:
         """Put down what else may be played, as this trace up to some step."""
@@ -194,6 +223,17 @@ class Search:
                 return
             self._planned[branch.node] = branch.cost
         self._levels.setdefault(branch.cost, deque()).append(branch)
+
+
+def shares(trace: Trace) -> bool:
+    """Whether two workers touched one resource."""
+    seen: dict[Hashable, int] = {}
+    for worker, touches in zip(trace.workers, trace.touched, strict=True):
+        for resource, _ in touches:
+            if resource != "*" and not (isinstance(resource, tuple) and resource[0] == "worker"):
+                if seen.setdefault(resource, worker) != worker:
+                    return True
+    return False
 
 
 def _numbers(trace: Trace) -> dict[int, list[int]]:

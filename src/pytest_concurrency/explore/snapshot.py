@@ -17,6 +17,8 @@ _ATOMS: frozenset[type] = frozenset({
     int, str, bytes, bool, complex, type(None), type(...), type(NotImplemented),
 })  # fmt: skip
 _FLAT = (int, str, bytes)
+_OURS = f"{__name__.rpartition('.')[0]}."
+_ASIDE = frozenset({"__weakref__", "holder", "made", "taken"})
 _BY_IDENTITY = (type, types.FunctionType, types.ModuleType)
 
 
@@ -96,7 +98,14 @@ class _Reader:
             return (kind, read(self, value))
         if kind.__module__ == "_thread" and "lock" in kind.__name__.lower():
             return (kind, repr(value).startswith("<locked"))
+        if kind.__module__.startswith(_OURS):
+            return (kind, self._stand_in(kind, value))
         return self._reduced(kind, value)
+
+    def _stand_in(self, kind: Any, value: Any) -> Hashable:
+        """Read a stand-in of the explorer without what it knows of who used it where."""
+        names = [name for name in getattr(kind, "__slots__", ()) if name not in _ASIDE]
+        return tuple([self.key(getattr(value, name, None)) for name in names])
 
     def items(self, values: Any) -> Hashable:
         """Return the key of some values in their order, quickly where they are all alike."""

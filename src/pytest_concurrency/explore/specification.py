@@ -73,6 +73,7 @@ class Sequential:
         strict: bool = True,
         operations: Mapping[str, Operation] | None = None,
         alone: Alone | None = None,
+        keep: bool = True,
         close: Callable[[Any], object] | None = None,
     ) -> None:
         """Take the class to run.
@@ -83,13 +84,14 @@ class Sequential:
             strict: Whether exceptions must carry the same, not only be of one type.
             operations: What calls do; those that are not named are methods.
             alone: Runs the calls; by default they are simply made, and must not wait.
+            keep: Whether an object may be used on after its call has ended.
             close: Gives back what an object holds.
         """
         self._factory = factory
         self._strict = strict
         self._operations = operations or {}
         self._alone = finished if alone is None else alone
-        self._keeps = alone is None and close is None
+        self._keeps = keep
         self._close = close
         self.name: str = name or getattr(factory, "__name__", type(factory).__name__)
         self.initial = _State(())
@@ -111,19 +113,26 @@ class Sequential:
 
     async def _run(self, state: _State, call: Call) -> tuple[Answer, _State]:
         target = await self._at(state)
-        self._live = (None, None)  # a call that ends the run leaves no object half changed
+        self._live = (None, target)  # a call that does not end leaves its object half changed
         answer = await answered(target, call, self._operations)
         after = self._states.setdefault(fingerprint(target), _State((*state.recipe, call)))
-        if self._keeps:
-            self._live = (after, target)
-        if self._close is not None:
-            self._close(target)
+        self._live = (after, target)
+        if not self._keeps:
+            self.drop()
         return answer, after
+
+    def drop(self) -> None:
+        """Give back what the object at hand holds."""
+        _, target = self._live
+        self._live = (None, None)
+        if target is not None and self._close is not None:
+            self._close(target)
 
     async def _at(self, state: _State) -> Any:
         reached, target = self._live
         if reached is state:
             return target
+        self.drop()
         target = self._factory()
         here: _State | None = self.initial
         if not self._states:

@@ -6,9 +6,9 @@ import _thread
 import ctypes
 import re
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from types import FrameType
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, final
 
 from pytest_concurrency.errors import InternalError
 from pytest_concurrency.explore.failures import Hang
@@ -22,6 +22,10 @@ EVERYTHING: Final[Touch] = ("*", True)
 
 _SPIN = 5_000
 _LONGEST = 400_000
+
+
+Region: TypeAlias = tuple[str, int, int]
+"""Lines of a file, by its name without directories: from, to."""
 
 
 @final
@@ -87,6 +91,7 @@ class Stage:
         self._run = 0
         self._fresh: Worker | None = None
         self._parent = body
+        self.together: Sequence[Region] = ()
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
         self.leave: Callable[[], None] = lambda: None
@@ -105,16 +110,27 @@ class Stage:
         worker = self.current
         if worker.open is not None:
             touches = (*touches, *worker.open[1])
-        if self.budget <= 0:
+        inside = self._inside(worker, label) if self.together else False
+        if self.budget <= 0 and not inside:
             self._pause(label, touches)
         self.budget -= 1
         self._note(worker, label, touches)
+
+    def _inside(self, worker: Worker, label: Hashable) -> bool:
+        """Whether a worker goes on within lines that are held together."""
+        region = getattr(label, "region", None)
+        before, worker.region = worker.region, None if region is None else region(self.together)
+        return before is not None and before == worker.region
 
     def special(self, point: Hashable, touches: Special, frame: FrameType) -> None:
         """Pause at a point that is more than a touch: a real lock, or a value kept when a call returns."""
         if touches.opens:
             self.point(point, touches)
             self.current.open = (frame, tuple(touches))
+            return
+        if touches.ready is not None:
+            self.polling = True
+            self.operate(point, tuple(touches), touches.ready, wants=touches.lock)
             return
         lock = touches.lock
         key = ("lock", id(lock))
@@ -349,10 +365,20 @@ class Stage:
         worker.ended = True
         worker.able = False
         if worker in self.live:
+            self._last_step_ends(worker)
             self.live.remove(worker)
             self._change(worker)
             self.refresh()
             self._hand(self._after(worker))
+
+    def _last_step_ends(self, worker: Worker) -> None:
+        """Let the last step of a worker touch its life, which others may ask about."""
+        trace = self.trace
+        at = len(trace.workers) - 1
+        while at >= 0 and trace.workers[at] != worker.number:
+            at -= 1
+        if at >= 0:
+            trace.touched[at] = (*trace.touched[at], (("life", worker.number), True))
 
     def finish(self) -> None:
         """Let all workers run to their ends, after the body has returned; abandon those that wait for ever."""

@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 from pytest_concurrency.explore import awaits
 from pytest_concurrency.explore.failures import Deadlock, Hang
 from pytest_concurrency.explore.loop import Loop
-from pytest_concurrency.explore.naming import names
+from pytest_concurrency.explore.namesakes import names
 from pytest_concurrency.explore.program import BODY, Ending, worker_name
 
 Explores = Callable[[CodeType], bool]

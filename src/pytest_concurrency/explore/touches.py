@@ -10,8 +10,10 @@ import array
 import collections
 import functools
 import _thread
+import queue
 import sys
 import threading
+from collections.abc import Callable
 from gc import get_referents
 from types import (
     BuiltinFunctionType,
@@ -60,6 +62,7 @@ _ITERATORS: Final = tuple({
 })
 _LRU = type(functools.lru_cache(lambda: None))
 _MISSING = object()
+_SimpleQueue = queue.SimpleQueue
 _LOCKS = (type(_thread.allocate_lock()), type(threading.RLock()))
 
 
@@ -70,12 +73,14 @@ class Special(tuple[Touch, ...]):
     Attributes:
         opens: The touched resource is written again when the call returns, without another point.
         op: ``acquire``, ``try`` or ``release``, of a real lock.
-        lock: The lock.
+        lock: The lock, or what else is waited for.
+        ready: Whether a real queue has something to give.
     """
 
     opens = False
     op = ""
     lock: Any = None
+    ready: Callable[[], bool] | None = None
 
     @classmethod
     def opening(cls, *touched: Touch) -> Special:
@@ -341,6 +346,10 @@ def _method(owner: Any, name: str, arguments: list[Any]) -> Touches:
         return tuple(touch for given in arguments for touch in contents(given))
     if isinstance(owner, _LOCKS):
         return _locking(owner, name, arguments)
+    if isinstance(owner, _SimpleQueue) and name == "get" and (not arguments or arguments[0]):
+        made = Special(((((id(owner), ITEMS), True)),))
+        made.lock, made.ready = owner, lambda: not owner.empty()
+        return made
     if _is_ours(type(owner)):
         return ()
     if isinstance(owner, GeneratorType) or hasattr(owner, "__next__"):

@@ -87,6 +87,7 @@ class Trial:
             strict=model is None,
             operations=operations,
             alone=self._alone,
+            keep=not asynchronous,
             close=close,
         )
 
@@ -97,6 +98,7 @@ class Trial:
 
     def __exit__(self, *raised: object) -> None:
         """Give everything back."""
+        self.specification.drop()
         self._program.__exit__(*raised)
 
     def set(self, case: Case) -> None:

@@ -93,7 +93,7 @@ class Worker:
 
     __slots__ = (
         *("able", "baton", "call", "daemon", "deadline", "ended", "error", "frame", "held", "ident", "number"),
-        *("open", "parent", "pending", "ready", "seat", "thread", "timed_out", "value", "wants"),
+        *("open", "parent", "pending", "ready", "region", "seat", "thread", "timed_out", "value", "wants"),
     )
 
     def __init__(self, number: int, seat: Seat | None, call: Callable[[], Any]) -> None:
@@ -126,3 +126,4 @@ class Worker:
         self.thread: threading.Thread | None = None
         self.daemon = False
         self.parent = 0
+        self.region: object = None
