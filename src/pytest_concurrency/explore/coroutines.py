@@ -29,7 +29,7 @@ class TaskProgram:
             settings: What counts as code under test.
         """
         self._body = body
-        self._explores = Scope(settings.packages).has
+        self._scope = Scope(settings.packages)
         self.most_workers = 0
 
     def __enter__(self) -> Self:
@@ -41,7 +41,7 @@ class TaskProgram:
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run the body once, its workers in the order that the guide chooses."""
-        stage = TaskStage(guide, self._explores, record=record or explain, explain=explain)
+        stage = TaskStage(guide, self._scope, record=record or explain, explain=explain)
         trace = stage.perform(partial(self._perform, stage))
         self.most_workers = max(self.most_workers, stage.workers)
         return trace

@@ -17,7 +17,7 @@ _ATOMS: frozenset[type] = frozenset({
     int, str, bytes, bool, complex, type(None), type(...), type(NotImplemented),
 })  # fmt: skip
 _FLAT = (int, str, bytes)
-_OURS = f"{__name__.rpartition('.')[0]}."
+_LOCKS = f"{__name__.rpartition('.')[0]}.locks"
 _ASIDE = frozenset({"__weakref__", "holder", "made", "taken"})
 _BY_IDENTITY = (type, types.FunctionType, types.ModuleType)
 
@@ -98,7 +98,7 @@ class _Reader:
             return (kind, read(self, value))
         if kind.__module__ == "_thread" and "lock" in kind.__name__.lower():
             return (kind, repr(value).startswith("<locked"))
-        if kind.__module__.startswith(_OURS):
+        if kind.__module__ == _LOCKS:
             return (kind, self._stand_in(kind, value))
         return self._reduced(kind, value)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
-from contextlib import nullcontext
-from types import CodeType
 from typing import Any
 
 from pytest_concurrency.explore import awaits
 from pytest_concurrency.explore.loop import Loop
 from pytest_concurrency.explore.program import BODY, Ending, Guide, Touch, Trace, worker_name
+from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
 from pytest_concurrency.explore.watch import watched
+from pytest_concurrency.explore.witness import Witness
 
 EVERYTHING: Touch = ("*", True)
 """What a step between two awaits touches: it is not looked into, so it may touch anything."""
@@ -27,7 +27,7 @@ class TaskStage:
     def __init__(
         self,
         guide: Guide,
-        explores: Callable[[CodeType], bool],
+        scope: Scope,
         *,
         record: bool,
         explain: bool,
@@ -36,16 +36,16 @@ class TaskStage:
 
         Args:
             guide: Who runs next.
-            explores: Tells code under test from the rest.
+            scope: Tells code under test from the rest.
             record: Whether steps are wanted.
-            explain: Whether it is noted who holds which lock, for texts.
+            explain: Whether it is noted who does what and holds which lock, for texts.
         """
         self._guide = guide
-        self._explores = explores
+        self._explores = scope.has
         self._record = record
-        self._explain = explain
-        self._loop = Loop(explores)
+        self._loop = Loop(scope.has)
         self._trace = Trace()
+        self._witness = Witness(self._trace, scope) if explain else None
         self._current: int | None = None
         self._left = 0
         self._streak = 0
@@ -60,8 +60,11 @@ class TaskStage:
         if self._record:
             loop.on_able = self._became_able
         try:
-            with watched(loop, self._explores) if self._explain else nullcontext():
+            if self._witness is None:
                 body()
+            else:
+                with watched(loop, self._explores), self._witness:
+                    body()
         except (KeyboardInterrupt, SystemExit):
             raise
         except Stopped as stopped:
@@ -134,7 +137,12 @@ class TaskStage:
         return True
 
     def _run(self, worker: int) -> None:
-        self._loop.ready.pop(worker)._run()  # noqa: SLF001 - what a loop does with a handle
+        handle = self._loop.ready.pop(worker)
+        if self._witness is not None and len(self._loop.names) > 1:
+            self._witness.number = worker
+        handle._run()  # noqa: SLF001 - what a loop does with a handle
+        if self._witness is not None:
+            self._witness.number = None
         self._loop.settle()
 
     def _able(self) -> list[int]:

@@ -19,6 +19,7 @@ from pytest_concurrency.explore.picture import ALONE, refusal
 from pytest_concurrency.explore.program import Ending, Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.stage import Region
 from pytest_concurrency.explore.specification import (
     Operation,
     Sequential,
@@ -100,6 +101,15 @@ class Trial:
         """Give everything back."""
         self.specification.drop()
         self._program.__exit__(*raised)
+
+    @property
+    def together(self) -> Sequence[Region]:
+        """Lines that nobody interrupts, for finding out what would remove a failure."""
+        return getattr(self._program, "together", ())
+
+    @together.setter
+    def together(self, regions: Sequence[Region]) -> None:
+        self._program.together = regions
 
     def set(self, case: Case) -> None:
         """Play this case from now on."""
