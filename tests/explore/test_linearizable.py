@@ -458,17 +458,15 @@ def test_linearizable_failure_tells_all():
     with pytest.raises(NotLinearizable) as caught:
         linearizable(Register, REGISTER, schedules=300)
 
-    assert str(caught.value) == (
+    text = str(caught.value)
+    assert text.startswith(
         "Register is not linearizable. No order of these 2 calls gives these answers:\n"
         "\n"
         "   worker 0          worker 1\n"
-        " 1 read()\n"
-        " 2 |                 write(1) -> None\n"
-        " 3 `-> (0, 1)\n"
-        "\n"
-        "Whichever call comes first, Register, run by one worker alone, answers otherwise:\n"
-        "     worker 0  read()  alone -> (0, 0), together -> (0, 1)\n"
     )
+    assert "run by one worker alone, answers otherwise:\n" in text
+    note = caught.value.__notes__[-1]
+    assert "linearizable(…, replay=Case([('" in note
 
 
 def test_linearizable_replays_a_case():

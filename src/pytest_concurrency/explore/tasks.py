@@ -18,7 +18,7 @@ EVERYTHING: Touch = ("*", True)
 """What a step between two awaits touches: it is not looked into, so it may touch anything."""
 
 _SPIN = 200
-_ENDLESS = 50_000
+_ENDLESS = 10_000
 
 
 class TaskStage:
@@ -50,6 +50,7 @@ class TaskStage:
         self._left = 0
         self._streak = 0
         self._steps = 0
+        self._plain = {BODY}
         self._cancellers: set[int] = set()
         self._clock: int | None = None
         self._clock_is_able = False
@@ -95,12 +96,16 @@ class TaskStage:
     def start(self, coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[asyncio.Task[Any]]:
         """Make tasks of coroutines, each a worker."""
         with self._loop.running():
-            return [self._loop.create_task(each) for each in coroutines]
+            tasks = [self._loop.create_task(each) for each in coroutines]
+        self._plain.update(map(self._loop.worker, tasks))
+        return tasks
 
     def cancel(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
         """Make a worker whose only step cancels a task, and let time pass before it if need be."""
-        (canceller,) = self.start([_cancel(task)])
-        self._cancellers.add(self._loop.worker(canceller))
+        (canceller,) = self.start([cancel(task)])
+        number = self._loop.worker(canceller)
+        self._cancellers.add(number)
+        self._plain.discard(number)
         if self._clock is None:
             self._clock = self._loop.add_clock()
         return canceller
@@ -209,10 +214,11 @@ class TaskStage:
         trace.names = {
             number: f"{worker_name(number)} ({name})"
             for number, name in loop.names.items()
-            if number != BODY
+            if number not in self._plain
         }
         loop.wind_up()
 
 
-async def _cancel(task: asyncio.Task[Any]) -> None:
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, as a worker of its own."""
     task.cancel()

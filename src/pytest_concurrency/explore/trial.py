@@ -19,13 +19,13 @@ from pytest_concurrency.explore.picture import ALONE, refusal
 from pytest_concurrency.explore.program import Ending, Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.stage import Region
 from pytest_concurrency.explore.specification import (
     Operation,
     Sequential,
     answered,
     finished,
 )
+from pytest_concurrency.explore.stage import Region
 
 _WAITING = ("deadlock", "hang")
 
