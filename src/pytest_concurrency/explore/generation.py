@@ -160,7 +160,7 @@ def smallest_failing(
             return False
         try:
             known[name] = found = fails(case)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised again outside of Hypothesis
             raise _Stop(error) from None
         if found and not failing:
             until = time.perf_counter() + patience

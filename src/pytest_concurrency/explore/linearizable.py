@@ -21,7 +21,7 @@ from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.trial import Trial
 
-_SHRINKING = 2.0
+_SHRINKING = 1.0
 _FEWEST = 30
 
 

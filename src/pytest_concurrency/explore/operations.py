@@ -77,7 +77,7 @@ def _operation(name: str, value: Any, factory: Callable[[], Any]) -> Operation:
         if not _is_strategy(part):
             msg = (
                 f"linearizable: {name}={value!r}: {part!r} is not a strategy. "
-                f"Write {name}=(st.just({part!r}),), or {name}=() for an operation without arguments."
+                f"Write {name}=(st.just({part!r}),), or {name}=() for no arguments."
             )
             raise UsageError(msg)
     if function is None:

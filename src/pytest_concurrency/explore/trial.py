@@ -81,7 +81,7 @@ class Trial:
         self._script: Callable[[Any], Coroutine[Any, Any, Any]] = self._perform
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
-        self._name: str = name or getattr(factory, "__name__", type(factory).__name__)
+        self._name = name or str(getattr(factory, "__name__", type(factory).__name__))
         self.specification = Sequential(
             model or factory,
             name=name if model is None else None,
