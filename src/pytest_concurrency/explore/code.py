@@ -13,6 +13,7 @@ from pytest_concurrency.explore import region
 from pytest_concurrency.explore.deadlock import diagnoser
 from pytest_concurrency.explore.emptiness import alone, unseen
 from pytest_concurrency.explore.explanation import Explanation
+from pytest_concurrency.explore.locals import ThreadLocals
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
@@ -75,6 +76,7 @@ class CodeProgram:
         self._tracer = _tracer(self._scope, self._decoder)
         self.most_workers = 0
         self._threads = False
+        self._thread_locals: ThreadLocals | None = None
         self._profile: Any = None
         self.together: Sequence[Region] = ()
 
@@ -84,6 +86,7 @@ class CodeProgram:
             msg = "interleave: called inside a schedule that is being explored. Call it outside of the body."
             raise UsageError(msg)
         region.claim.acquire()
+        self._thread_locals = ThreadLocals()
         try:
             self._tracer.open()
         except BaseException:
@@ -92,7 +95,10 @@ class CodeProgram:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Give back threads and tracing."""
         try:
@@ -108,6 +114,7 @@ class CodeProgram:
         self._decoder.holders.clear()
         stage = Stage(guide, self._pool, hang=self._settings.hang)
         stage.diagnose = diagnoser(self._scope.has)
+        stage.own = self._scope.has
         stage.together = self.together
         explanation = None
         if explain:
@@ -147,6 +154,8 @@ class CodeProgram:
         return unseen(self.most_workers - (not self._threads), self._tracer.files(), calls)
 
     def _enter_worker(self) -> None:
+        if self._thread_locals is not None:
+            self._thread_locals.forget()
         self._tracer.enter_worker()
         if self._profile is not None:
             sys.setprofile(self._profile)

@@ -45,10 +45,16 @@ def deadlock(stage: Stage, own: Own) -> str:
     """Describe a state in which nobody can run."""
     waits = [_wait(worker, own) for worker in stage.live if not _only_waits_for_others(worker)]
     waits = waits or [_wait(worker, own) for worker in stage.live]
-    holders = {id(getattr(lock, "lock", lock)): wait.worker for wait in waits for lock in _held(wait)}
+    holders = {
+        id(getattr(lock, "lock", lock)): wait.worker for wait in waits for lock in _held(wait)
+    }
     cyclic = all(id(_lock_of(wait)) in holders for wait in waits)
     many = f"{len(waits)} worker{'' if len(waits) == 1 else 's'}"
-    head = f"Deadlock among {many}:" if cyclic else f"Deadlock: {many} wait{'s' if len(waits) == 1 else ''} for ever:"
+    head = (
+        f"Deadlock among {many}:"
+        if cyclic
+        else f"Deadlock: {many} wait{'s' if len(waits) == 1 else ''} for ever:"
+    )
     frames = [frame for wait in (*waits, _wait(stage.workers[0], own)) for frame in wait.frames]
     lines = [head, ""]
     for wait in waits:
@@ -69,7 +75,9 @@ def _held(wait: _Wait) -> dict[Any, Any]:
 
 def _sleeps(lock: Any) -> bool:
     made = getattr(lock, "made", None)
-    return made is not None and made[0].co_name == "wait" and made[0].co_filename == threading.__file__
+    return (
+        made is not None and made[0].co_name == "wait" and made[0].co_filename == threading.__file__
+    )
 
 
 def _lock_of(wait: _Wait) -> Any:
@@ -81,11 +89,25 @@ def _lines(wait: _Wait, frames: list[FrameType], holders: dict[int, Worker]) -> 
     rows = []
     for lock, (taken, line) in _held(wait).items():
         own = _own_line(taken, line, wait)
-        rows.append(("holds", _called(getattr(lock, "lock", lock), [*wait.frames, *frames]), f"taken at {own}"))
+        rows.append(
+            (
+                "holds",
+                _called(getattr(lock, "lock", lock), [*wait.frames, *frames]),
+                f"taken at {own}",
+            )
+        )
     if id(wait.worker.wants) in holders:
-        rows.append(("wants", _called(wait.worker.wants, [*wait.frames, *frames]), f"at       {wait.at}"))
+        rows.append(
+            ("wants", _called(wait.worker.wants, [*wait.frames, *frames]), f"at       {wait.at}")
+        )
     else:
-        rows.append(("waits", f"in {wait.through}" if wait.through else "", f"at       {wait.at}  {wait.line}"))
+        rows.append(
+            (
+                "waits",
+                f"in {wait.through}" if wait.through else "",
+                f"at       {wait.at}  {wait.line}",
+            )
+        )
     width = max(len(what) for _, what, _ in rows)
     return [
         f"  {who if i == 0 else '':<10}{verb:<6} {what:<{width}}  {where}".rstrip()
@@ -101,7 +123,11 @@ def _own_line(frame: FrameType, line: int, wait: _Wait) -> str:
         return place(frame.f_code.co_filename, line)
     while at is not None and at.f_code.co_filename not in files:
         at = at.f_back
-    return place(frame.f_code.co_filename, line) if at is None else place(at.f_code.co_filename, at.f_lineno)
+    return (
+        place(frame.f_code.co_filename, line)
+        if at is None
+        else place(at.f_code.co_filename, at.f_lineno)
+    )
 
 
 def _called(wanted: Any, frames: list[FrameType]) -> str:
@@ -132,7 +158,9 @@ def _wait(worker: Worker, own: Own) -> _Wait:
         wanted = inner.f_locals.get("self", wanted)
         through = inner.f_code.co_name
     if not isinstance(wanted, (list, Worker, str, type(None))):
-        method = through or {"Event": "wait", "SimpleQueue": "get"}.get(type(wanted).__name__, "acquire")
+        method = through or {"Event": "wait", "SimpleQueue": "get"}.get(
+            type(wanted).__name__, "acquire"
+        )
         through = f"{name_of(wanted, frames) or type(wanted).__name__}.{method}()"
     if not frames:
         return _Wait(worker, frames, through, wanted, "the call it was given", "")
@@ -166,16 +194,20 @@ def hang(stage: Stage, what: str) -> str:
     frames = sys._current_frames()  # noqa: SLF001
     lines = [f"Hang: {worker_name(stage.current.number)} {what}.", ""]
     for worker in stage.live:
-        lines += _stack(worker, frames.get(worker.ident))
+        lines += _stack(worker, frames.get(worker.ident), stage.own)
     return "\n".join(lines)
 
 
-def _stack(worker: Worker, frame: FrameType | None) -> list[str]:
+def _stack(worker: Worker, frame: FrameType | None, own: Own) -> list[str]:
     rows: list[str] = []
-    while frame is not None and len(rows) < 4:  # noqa: PLR2004
-        if "pytest_concurrency" not in str(frame.f_globals.get("__name__")):
+    while frame is not None and len(rows) < 3:  # noqa: PLR2004
+        if own(frame.f_code):
             file, line = frame.f_code.co_filename, frame.f_lineno
-            rows.append(f"in {frame.f_code.co_name:<16} {place(file, line):<20} {source(file, line)}")
+            rows.append(
+                f"in {frame.f_code.co_name:<16} {place(file, line):<20} {source(file, line)}"
+            )
         frame = frame.f_back
     who = worker_name(worker.number)
-    return [f"  {who if i == 0 else '':<10}{'' if i == 0 else '<- '}{row}" for i, row in enumerate(rows)]
+    return [
+        f"  {who if i == 0 else '':<10}{'' if i == 0 else '<- '}{row}" for i, row in enumerate(rows)
+    ]

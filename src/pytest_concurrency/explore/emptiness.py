@@ -24,19 +24,29 @@ def unseen(workers: int, seen_from: Iterable[str], calls: Counter[str]) -> str:
     lines = [f"Nothing was explored: the {workers} workers share no state that can be seen{where}."]
     total = sum(calls.values())
     if total:
-        parts = [f"{_short(file)} ({count * 100 // total} %)" for file, count in calls.most_common(3)]
+        parts = [
+            f"{_short(file)} ({count * 100 // total} %)" for file, count in calls.most_common(3)
+        ]
         lines.append(f"They spent their calls in: {', '.join(parts)}.")
-    package = next((name for name in map(_package, (file for file, _ in calls.most_common())) if name), None)
+    package = next(
+        (name for name in map(_package, (file for file, _ in calls.most_common())) if name), None
+    )
     if package is not None:
-        lines.append(f"Explore that package too: @interleave(packages=[{package!r}]), or test it with concurrent_runner.")
+        lines.append(
+            f"Explore that package too: @interleave(packages=[{package!r}]), or test it with concurrent_runner."
+        )
     else:
-        lines.append("Let the workers share what the test is about, or test it with concurrent_runner.")
+        lines.append(
+            "Let the workers share what the test is about, or test it with concurrent_runner."
+        )
     return "\n".join(lines)
 
 
 def _directories(files: Iterable[str]) -> str:
     here = Path.cwd()
-    found = sorted({_relative(Path(file).parent, here) for file in files if not file.startswith("<")})
+    found = sorted(
+        {_relative(Path(file).parent, here) for file in files if not file.startswith("<")}
+    )
     return f" from {' and '.join(found[:2])}" if found else ""
 
 

@@ -112,7 +112,11 @@ class Explanation:
 
         def say() -> str:
             after = shown(owner)
-            return f"{method}: {name} = {before}" if after == before else f"{name}: {before} -> {after}"
+            return (
+                f"{method}: {name} = {before}"
+                if after == before
+                else f"{name}: {before} -> {after}"
+            )
 
         self._after[worker.number] = (len(self._trace.events), say)
         return ""
@@ -122,7 +126,11 @@ def _peek(owner: Any, name: str) -> Any:
     try:
         return object.__getattribute__(owner, name)
     except Exception:  # noqa: BLE001 - absent, or computed by code that must not run here
-        return getattr(type(owner), name, _ABSENT) if not isinstance(owner, type) else owner.__dict__.get(name, _ABSENT)
+        return (
+            getattr(type(owner), name, _ABSENT)
+            if not isinstance(owner, type)
+            else owner.__dict__.get(name, _ABSENT)
+        )
 
 
 def _change(name: str, old: Any, new: Any) -> str:
@@ -134,7 +142,11 @@ def _attribute(label: Point, values: list[Any], *, write: bool) -> str:
     old = _peek(owner, name)
     if write:
         return _change(name, old, values[1]) if len(values) > 1 else f"deletes {name}"
-    return f"reads {name} = {shown(old)}" if old is not _ABSENT else f"reads {name}, which is not there"
+    return (
+        f"reads {name} = {shown(old)}"
+        if old is not _ABSENT
+        else f"reads {name}, which is not there"
+    )
 
 
 def _item(values: list[Any], mode: str) -> str:
@@ -149,8 +161,16 @@ def _item(values: list[Any], mode: str) -> str:
     except Exception:  # noqa: BLE001 - absent
         old = _ABSENT
     if mode == "write":
-        return _change(f"[{shown(key)}]", old, values[2]) if len(values) > 2 else f"deletes [{shown(key)}]"  # noqa: PLR2004
-    return f"reads [{shown(key)}] = {shown(old)}" if old is not _ABSENT else f"reads [{shown(key)}], which is not there"
+        return (
+            _change(f"[{shown(key)}]", old, values[2])
+            if len(values) > 2
+            else f"deletes [{shown(key)}]"
+        )
+    return (
+        f"reads [{shown(key)}] = {shown(old)}"
+        if old is not _ABSENT
+        else f"reads [{shown(key)}], which is not there"
+    )
 
 
 def _variable(label: Point, frame: FrameType, values: list[Any], *, write: bool) -> str:

@@ -54,7 +54,9 @@ def explore(program: Program, settings: Settings) -> Exploration:
             if failed is not None:
                 raise _explained(program, settings, failed, 1, began)
             if source == "replay" and not notes:
-                return Exploration(schedules=1, budget="replay", seconds=time.perf_counter() - began)
+                return Exploration(
+                    schedules=1, budget="replay", seconds=time.perf_counter() - began
+                )
         search = Search(program, settings, began=began)
         found = search.failure()
         if found is not None:
@@ -78,7 +80,10 @@ def _let_through(trace: Trace) -> None:
     error = trace.ending.error
     if error is None or isinstance(error, Exception):
         return
-    if isinstance(error, (KeyboardInterrupt, SystemExit)) or type(error).__name__ in _PASSED_THROUGH:
+    if (
+        isinstance(error, (KeyboardInterrupt, SystemExit))
+        or type(error).__name__ in _PASSED_THROUGH
+    ):
         raise error
 
 
@@ -99,7 +104,9 @@ def _hints(program: Program, trace: Trace, settings: Settings) -> list[str]:
     return [] if found is None else [found]
 
 
-def _explained(program: Program, settings: Settings, failed: Failed, plays: int, began: float) -> BaseException:
+def _explained(
+    program: Program, settings: Settings, failed: Failed, plays: int, began: float
+) -> BaseException:
     from pytest_concurrency.explore.timeline import note
 
     seconds = time.perf_counter() - began
@@ -115,7 +122,11 @@ def _explained(program: Program, settings: Settings, failed: Failed, plays: int,
     if error is None:
         msg = "A schedule failed without saying how."
         return NotDeterministic(msg)
-    error.add_note(note(trace, failed.legs, plays=plays, seconds=seconds, command=settings.command, hints=hints))
+    error.add_note(
+        note(
+            trace, failed.legs, plays=plays, seconds=seconds, command=settings.command, hints=hints
+        )
+    )
     return error
 
 

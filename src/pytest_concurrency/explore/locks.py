@@ -55,7 +55,9 @@ class Lock:
         if not blocking:
             return self._try(stage, label, key)
         seconds = None if timeout == -1 else timeout
-        if not stage.operate(label, ((key, True),), self._free, seconds=seconds, wants=self, op="acquire", key=key):
+        if not stage.operate(
+            label, ((key, True),), self._free, seconds=seconds, wants=self, op="acquire", key=key
+        ):
             return False
         self._real.acquire(blocking=False)
         self._taken(stage, depth + 1)
@@ -117,7 +119,10 @@ class Lock:
     __enter__ = acquire
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Release it."""
         self.release()
@@ -193,7 +198,10 @@ class RLock:
     __enter__ = acquire
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Release it."""
         self.release()
@@ -210,25 +218,27 @@ def event_class(real: type[Any]) -> type[Any]:
         """Stands in for ``threading.Event``."""
 
         def is_set(self) -> bool:
-            return self._step(False, lambda: self._flag)  # noqa: FBT003
+            return self._step(False, lambda: self._flag)
 
         isSet = is_set  # noqa: N815
 
         def set(self) -> None:
-            self._step(True, lambda: _open(self))  # noqa: FBT003
+            self._step(True, lambda: _open(self))
 
         def clear(self) -> None:
             def clear() -> None:
                 self._flag = False
 
-            self._step(True, clear)  # noqa: FBT003
+            self._step(True, clear)
 
         def wait(self, timeout: float | None = None) -> bool:
             stage = here()
             if stage is None:
                 return bool(real.wait(self, timeout))
             touch: Touch = (("event", id(self)), False)
-            stage.operate(("wait", *caller(2)), (touch,), lambda: self._flag, seconds=timeout, wants=self)
+            stage.operate(
+                ("wait", *caller(2)), (touch,), lambda: self._flag, seconds=timeout, wants=self
+            )
             return bool(self._flag)
 
         def _step(self, write: bool, act: Callable[[], Any]) -> Any:  # noqa: FBT001

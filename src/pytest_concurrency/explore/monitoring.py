@@ -49,7 +49,9 @@ class Monitoring:
         events = monitoring.events
         monitoring.use_tool_id(self._tool, _NAME)
         monitoring.register_callback(self._tool, events.PY_START, self._on_start)
-        monitoring.register_callback(self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE))
+        monitoring.register_callback(
+            self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE)
+        )
         monitoring.restart_events()
         monitoring.set_events(self._tool, events.PY_START)
 

@@ -83,18 +83,28 @@ def _attribute(owner: Any, same: Any) -> str | None:
 
 
 def _slots(owner: Any) -> list[str]:
-    return [name for base in type(owner).__mro__[:3] for name in getattr(base, "__slots__", ()) if isinstance(name, str)]
+    return [
+        name
+        for base in type(owner).__mro__[:3]
+        for name in getattr(base, "__slots__", ())
+        if isinstance(name, str)
+    ]
 
 
 def _same(wanted: Any) -> Any:
     def same(value: Any) -> bool:
         if value is wanted:
             return True
-        return getattr(type(value), "__module__", "") in _HOLDERS and any(
-            getattr(value, inner, None) is wanted for inner in ("_under", "_lock")
-        ) or (
-            type(value).__module__ == "threading"
-            and any(getattr(getattr(value, inner, None), "_under", None) is wanted for inner in ("_lock",))
+        return (
+            (getattr(type(value), "__module__", "") in _HOLDERS
+            and any(getattr(value, inner, None) is wanted for inner in ("_under", "_lock")))
+            or (
+                type(value).__module__ == "threading"
+                and any(
+                    getattr(getattr(value, inner, None), "_under", None) is wanted
+                    for inner in ("_lock",)
+                )
+            )
         )
 
     return same

@@ -29,7 +29,9 @@ class Point:
 
     __slots__ = ("argument", "code", "found", "kind", "line", "look", "offset", "places")
 
-    def __init__(self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]) -> None:
+    def __init__(
+        self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]
+    ) -> None:
         """Describe an instruction.
 
         Args:
@@ -51,7 +53,9 @@ class Point:
     def region(self, regions: Sequence[tuple[str, int, int]]) -> tuple[str, int, int] | None:
         """Return the one of some regions of lines that this point is in."""
         name = PurePath(self.code.co_filename).name
-        return next((one for one in regions if one[0] == name and one[1] <= self.line <= one[2]), None)
+        return next(
+            (one for one in regions if one[0] == name and one[1] <= self.line <= one[2]), None
+        )
 
     def __repr__(self) -> str:
         """Show kind, name and place."""
@@ -98,16 +102,23 @@ def _after(instruction: dis.Instruction, depth: int) -> int:
 
 def _jumps(instruction: dis.Instruction, depth: int) -> Iterator[tuple[int, int]]:
     if instruction.opcode in _JUMPING:
-        yield instruction.argval, depth + dis.stack_effect(instruction.opcode, instruction.arg, jump=True)
+        yield (
+            instruction.argval,
+            depth + dis.stack_effect(instruction.opcode, instruction.arg, jump=True),
+        )
 
 
 _JUMPING: Final = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 
 
 def _ends(name: str) -> bool:
-    return name in {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"} or name.startswith(
-        ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_NO_INTERRUPT")
-    )
+    return name in {
+        "RETURN_VALUE",
+        "RETURN_CONST",
+        "RAISE_VARARGS",
+        "RERAISE",
+        "INTERPRETER_EXIT",
+    } or name.startswith(("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_NO_INTERRUPT"))
 
 
 def _places_of_locals(code: CodeType) -> int:
@@ -142,7 +153,14 @@ class Decoder:
             depth = deep.get(instruction.offset)
             if depth is None:
                 continue
-            one = _Found(offset, instruction.opname, instruction.argval, instruction.arg or 0, line, base + depth)
+            one = _Found(
+                offset,
+                instruction.opname,
+                instruction.argval,
+                instruction.arg or 0,
+                line,
+                base + depth,
+            )
             point = self._point(one, code)
             if point is not None:
                 found[offset] = point
@@ -182,8 +200,13 @@ class Decoder:
         read, tell = slot(one.number), touches.cell
         return lambda frame: tell(read(frame), write=write)
 
-    def _item(self, _one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
+    def _item(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
         owner, tell, holders = read[0], touches.items, self.holders
+        if one.name in _ONE_ITEM:
+            key, gone = read[1], one.name == "DELETE_SUBSCR"
+            return lambda frame: tell(
+                owner(frame), write=write, holders=holders, key=key(frame), gone=gone
+            )
         return lambda frame: tell(owner(frame), write=write, holders=holders)
 
     def _spread(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
@@ -252,11 +275,18 @@ def _line(instruction: dis.Instruction) -> int | None:
     return instruction.starts_line
 
 
+_ONE_ITEM: Final = frozenset({"BINARY_SUBSCR", "STORE_SUBSCR", "DELETE_SUBSCR"})
 _TRUTH: Final = (
     ("TO_BOOL",)
     if _NEW
     else (
-        *("POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE", "JUMP_IF_TRUE_OR_POP", "JUMP_IF_FALSE_OR_POP", "UNARY_NOT"),
+        *(
+            "POP_JUMP_IF_TRUE",
+            "POP_JUMP_IF_FALSE",
+            "JUMP_IF_TRUE_OR_POP",
+            "JUMP_IF_FALSE_OR_POP",
+            "UNARY_NOT",
+        ),
         *("POP_JUMP_FORWARD_IF_TRUE", "POP_JUMP_FORWARD_IF_FALSE"),
         *("POP_JUMP_BACKWARD_IF_TRUE", "POP_JUMP_BACKWARD_IF_FALSE"),
     )

@@ -29,7 +29,12 @@ class Pct:
 
     def choose(self, current: int | None, able: Sequence[int]) -> tuple[int, int]:
         """Give the highest, until the next change point."""
-        if current is not None and self._given and self._at and self._done + self._given >= self._at[0]:
+        if (
+            current is not None
+            and self._given
+            and self._at
+            and self._done + self._given >= self._at[0]
+        ):
             self._done += self._given
             self._at.pop(0)
             self._order.remove(current)
@@ -86,4 +91,10 @@ def guide(number: int, *, seed: int, steps: int) -> Guide:
     turn = number % 8
     if turn in {0, 2, 4, 6}:
         return Pct(draw, depth=2 + turn // 2, steps=steps)
-    return Sticky(draw) if turn in {1, 5} else Uniform(draw) if turn == 3 else Pct(draw, depth=3, steps=steps)
+    return (
+        Sticky(draw)
+        if turn in {1, 5}
+        else Uniform(draw)
+        if turn == 3
+        else Pct(draw, depth=3, steps=steps)
+    )

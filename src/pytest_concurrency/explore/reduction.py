@@ -18,6 +18,9 @@ from typing import Any, Final, final
 
 from pytest_concurrency.explore.program import Touch, Trace
 
+_KEYED: Final = 3
+"""A resource ``(owner, name, key)`` is one item of ``(owner, name)``."""
+
 _MASK: Final = (1 << 64) - 1
 
 Key = tuple[int, int]
@@ -53,7 +56,17 @@ def settle(trace: Trace) -> None:
 class Walk:
     """Goes through a trace step by step, keeping the class of what is behind and who can run."""
 
-    __slots__ = ("_chain", "_change", "_reads", "_trace", "_writes", "able", "at", "behind", "count")
+    __slots__ = (
+        "_chain",
+        "_change",
+        "_reads",
+        "_trace",
+        "_writes",
+        "able",
+        "at",
+        "behind",
+        "count",
+    )
 
     def __init__(self, trace: Trace) -> None:
         """Stand before the first step."""
@@ -86,6 +99,17 @@ class Walk:
         found = self._chain[worker]
         writes, reads = self._writes, self._reads
         for resource, write in touches:
+            if type(resource) is tuple and len(resource) == _KEYED:
+                whole = resource[:2]
+                found = hash((found, writes.get(whole, 0), reads.get(whole, 0) if write else 0))
+            elif (resource, "any") in writes:
+                found = hash(
+                    (
+                        found,
+                        writes[resource, "any"],
+                        reads.get((resource, "any"), 0) if write else 0,
+                    )
+                )
             if write:
                 if resource == "*":
                     found = hash((found, self.behind))
@@ -105,6 +129,11 @@ class Walk:
         mine = hash((self.hash_of(worker, touches), worker))
         self._chain[worker] = mine
         for resource, write in touches:
+            if type(resource) is tuple and len(resource) == _KEYED:
+                part = (resource[:2], "any")
+                self._writes.setdefault(part, 0)
+                kept = self._writes if write else self._reads
+                kept[part] = (kept.get(part, 0) + mine) & _MASK
             if write:
                 self._writes[resource] = mine
                 self._reads[resource] = 0
@@ -117,6 +146,25 @@ class Walk:
     def after(self, worker: int, touches: tuple[Touch, ...]) -> int:
         """Return the class that the prefix would have if this worker made this step next."""
         return (self.behind + hash((self.hash_of(worker, touches), worker))) & _MASK
+
+
+def whole(resource: Hashable) -> Hashable:
+    """Return what an item is an item of, and other resources as they are."""
+    return resource[:2] if type(resource) is tuple and len(resource) == _KEYED else resource
+
+
+def _against(resource: Hashable) -> tuple[Hashable, ...]:
+    """Return the names under which past touches of a resource are to be looked up."""
+    if type(resource) is tuple and len(resource) == _KEYED:
+        return resource, resource[:2]
+    return resource, (resource, "any")
+
+
+def _under(resource: Hashable) -> tuple[Hashable, ...]:
+    """Return the names under which a touch is kept for others to find."""
+    if type(resource) is tuple and len(resource) == _KEYED:
+        return resource, (resource[:2], "any")
+    return (resource,)
 
 
 _TRYING = frozenset({"try", "took"})
@@ -183,19 +231,21 @@ class _Study:
                     if not write:
                         self._join(worker, resource[1])
                     continue
-                yield from self._compare(at, worker, resource, write, has, op in _TRYING, known)
-                past = self._past.setdefault(resource, [])
+                for against in _against(resource):
+                    yield from self._compare(against, worker, write, has, op in _TRYING, known)
                 if (worker, number) not in known:
-                    past.append((worker, number, write, mine, op == "release"))
+                    for under in _under(resource):
+                        self._past.setdefault(under, []).append(
+                            (worker, number, write, mine, op == "release")
+                        )
 
     def _join(self, worker: int, other: int) -> None:
         self._joined.setdefault(worker, set()).update({other}, self._joined.get(other, ()))
 
     def _compare(
         self,
-        at: int,
-        worker: int,
         resource: Hashable,
+        worker: int,
         write: bool,  # noqa: FBT001
         has: frozenset[Hashable],
         trying: bool,  # noqa: FBT001
@@ -209,7 +259,12 @@ class _Study:
         self._seen[signature] = len(past)
         joined = self._joined.get(worker, ())
         for other, number, wrote, locks, releases in past[start:]:
-            if other == worker or other in joined or not (write or wrote) or (other, number) in known:
+            if (
+                other == worker
+                or other in joined
+                or not (write or wrote)
+                or (other, number) in known
+            ):
                 continue
             if releases and not trying:
                 continue

@@ -18,7 +18,9 @@ _OURS = str(Path(__file__).parent.parent) + "/"
 
 def _foreign() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    places = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths}
+    places = {
+        paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths
+    }
     places.update(site.getsitepackages())
     places.add(site.getusersitepackages())
     places.update({str(Path(place).resolve()) for place in set(places)})

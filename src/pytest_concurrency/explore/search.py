@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, final
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.portfolio import guide
 from pytest_concurrency.explore.program import FOREVER, Program, Trace, worker_name
-from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
+from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
 
@@ -218,7 +218,9 @@ class Search:
 
     def _plan(self, branch: _Branch) -> None:
         if branch.node:
-            best = min(self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER))
+            best = min(
+                self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER)
+            )
             if best <= branch.cost:
                 return
             self._planned[branch.node] = branch.cost
@@ -230,6 +232,7 @@ def shares(trace: Trace) -> bool:
     seen: dict[Hashable, int] = {}
     for worker, touches in zip(trace.workers, trace.touched, strict=True):
         for resource, _ in touches:
+            resource = whole(resource)  # noqa: PLW2901
             if resource != "*" and not (isinstance(resource, tuple) and resource[0] == "worker"):
                 if seen.setdefault(resource, worker) != worker:
                     return True
@@ -271,7 +274,11 @@ def _legs(branch: _Branch) -> list[tuple[int, int]]:
 def differing(first: Trace, second: Trace, end: int) -> str:
     """Say where two plays of one schedule went apart."""
     at = next(
-        (i for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False)) if a != b),
+        (
+            i
+            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
+            if a != b
+        ),
         min(end, len(second.workers)),
     )
     worker = worker_name(first.workers[at], first.names)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import _thread
+import contextvars
 import ctypes
 import re
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, TypeAlias, final
 
 from pytest_concurrency.errors import InternalError
@@ -20,8 +21,8 @@ _get_ident = _thread.get_ident
 EVERYTHING: Final[Touch] = ("*", True)
 """Touched by a step that happened only because nobody else could do anything."""
 
-_SPIN = 5_000
-_LONGEST = 400_000
+_SPIN = 3_000
+_LONGEST = 60_000
 
 
 Region: TypeAlias = tuple[str, int, int]
@@ -62,7 +63,9 @@ class Stage:
     Only the worker that has the baton runs, so nothing here needs a lock.
     """
 
-    def __init__(self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None) -> None:
+    def __init__(
+        self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None
+    ) -> None:
         """Set the stage for one play.
 
         Args:
@@ -89,12 +92,14 @@ class Stage:
         self.draining = False
         self.steps = 0
         self._run = 0
+        self._yields = False
         self._fresh: Worker | None = None
         self._parent = body
         self.together: Sequence[Region] = ()
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
         self.leave: Callable[[], None] = lambda: None
+        self.own: Callable[[CodeType], bool] = lambda _code: True
         self.diagnose: Callable[[Stage], BaseException] = lambda _stage: InternalError("stuck")
 
     # ---- points -------------------------------------------------------------------------------
@@ -125,7 +130,14 @@ class Stage:
     def special(self, point: Hashable, touches: Special, frame: FrameType) -> None:
         """Pause at a point that is more than a touch: a real lock, or a value kept when a call returns."""
         if touches.opens:
-            self.point(point, touches)
+            if touches.lock is None:
+                self.point(point, touches)
+            else:
+                self.polling = True
+                ident = self.ident
+                self.operate(
+                    point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
+                )
             self.current.open = (frame, tuple(touches))
             return
         if touches.ready is not None:
@@ -161,7 +173,7 @@ class Stage:
             self.verdict = self._hung(f"did not end within {_LONGEST:,} points")
             raise self.verdict if self.current.number == 0 else self._stop()
         if sum(worker.able for worker in self.live) > 1:
-            self.trace.spun = True
+            self.trace.spun = self._yields = True
             self.budget = 0
 
     def _stop(self) -> BaseException:
@@ -301,6 +313,10 @@ class Stage:
                 current = None
         while True:
             able = [worker.number for worker in self.live if worker.able]
+            if self._yields and current is not None and len(able) > 1:
+                able.remove(current)
+                current = None
+            self._yields = False
             if able:
                 number, self.budget = self.guide.choose(current, able)
                 return self.workers[number]
@@ -356,7 +372,7 @@ class Stage:
         try:
             if not self.aborting:
                 self.enter()
-                worker.value = worker.call()
+                worker.value = contextvars.Context().run(worker.call)
         except Abandoned:
             pass
         except BaseException as error:  # noqa: BLE001 - whatever a worker raises is its result

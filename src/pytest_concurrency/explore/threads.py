@@ -34,7 +34,9 @@ def start(self: threading.Thread) -> None:
 
 def _idle(thread: Any) -> bool:
     """Whether the thread belongs to an executor, which may leave it waiting for work."""
-    return "concurrent.futures.thread" in getattr(getattr(thread, "_target", None), "__module__", "")
+    return "concurrent.futures.thread" in getattr(
+        getattr(thread, "_target", None), "__module__", ""
+    )
 
 
 def _run(thread: Any, stage: Stage) -> None:

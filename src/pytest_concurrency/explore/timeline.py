@@ -20,7 +20,13 @@ _SILENT: Final = frozenset({"lock", "worker", "life"})
 
 
 def note(
-    trace: Trace, legs: Sequence[Leg], *, plays: int, seconds: float, command: str, hints: Iterable[str] = ()
+    trace: Trace,
+    legs: Sequence[Leg],
+    *,
+    plays: int,
+    seconds: float,
+    command: str,
+    hints: Iterable[str] = (),
 ) -> str:
     """Write the note that a failure carries.
 
@@ -115,7 +121,11 @@ def _near_switches(events: list[Event]) -> list[Event]:
     if len(events) <= _MANY:
         return events
     switches = [i for i in range(1, len(events)) if events[i].worker != events[i - 1].worker]
-    return [event for i, event in enumerate(events) if any(-_NEAR <= i - switch < _NEAR for switch in switches)]
+    return [
+        event
+        for i, event in enumerate(events)
+        if any(-_NEAR <= i - switch < _NEAR for switch in switches)
+    ]
 
 
 def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
@@ -131,7 +141,11 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
                 read[event.worker, resource] = i
                 continue
             since = read.get((event.worker, resource))
-            others = [w for at, w in wrote.get(resource, ()) if since is not None and at > since and w != event.worker]
+            others = [
+                w
+                for at, w in wrote.get(resource, ())
+                if since is not None and at > since and w != event.worker
+            ]
             if others and " -> " in event.does:
                 marks[event.step] = f"<- {worker_name(others[-1], names)}'s write is lost"
             wrote.setdefault(resource, []).append((i, event.worker))
@@ -147,7 +161,10 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
         indent = " " * (width * workers.index(row.worker))
         room = width - 2 if row.worker != workers[-1] else width + 8
         cells = _cells(row, room)
-        lines += [f"{i if j == 0 else '':<{number}}{indent}{cell}".rstrip() for j, cell in enumerate(cells)]
+        lines += [
+            f"{i if j == 0 else '':<{number}}{indent}{cell}".rstrip()
+            for j, cell in enumerate(cells)
+        ]
     return lines
 
 
@@ -155,7 +172,10 @@ def _cells(row: _Row, room: int) -> list[str]:
     first = f"{row.where}  {row.source}" if row.source else row.where
     if room < _NARROW and len(first) > room:
         hang = "  "
-        cells = [row.where, *textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent="    ")[:3]]
+        cells = [
+            row.where,
+            *textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent="    ")[:3],
+        ]
     else:
         hang = " " * min(len(row.where) + 2, room // 2)
         cells = textwrap.wrap(first, room, subsequent_indent=hang)[:3]

@@ -6,10 +6,10 @@ object cannot be seen its place is taken by ``"?"``, which stands for every obje
 
 from __future__ import annotations
 
+import _thread
 import array
 import collections
 import functools
-import _thread
 import queue
 import sys
 import threading
@@ -36,30 +36,98 @@ Touches = tuple[Touch, ...]
 
 ITEMS: Final = "[]"
 NEXT: Final = "next"
-_BUILTIN_CONTAINERS = (list, dict, set, collections.deque, bytearray, array.array, collections.OrderedDict)
-_PLAIN_READ = frozenset({list, dict, set, collections.deque, bytearray, array.array, collections.OrderedDict})
+_BUILTIN_CONTAINERS = (
+    list,
+    dict,
+    set,
+    collections.deque,
+    bytearray,
+    array.array,
+    collections.OrderedDict,
+)
+_PLAIN_READ = frozenset(
+    {list, dict, set, collections.deque, bytearray, array.array, collections.OrderedDict}
+)
 _IMMUTABLE = (
-    *(int, float, complex, str, bytes, tuple, frozenset, range, type(None), MappingProxyType, slice),
+    *(
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        tuple,
+        frozenset,
+        range,
+        type(None),
+        MappingProxyType,
+        slice,
+    ),
     *(FunctionType, BuiltinFunctionType, MethodType, type),
 )
 _IMMUTABLE_EXACT = frozenset(_IMMUTABLE) | {bool, type(Ellipsis), type(NotImplemented)}
 _FIXED = (ModuleType, type, FunctionType, BuiltinFunctionType)
-_FUNCTIONS = (FunctionType, classmethod, staticmethod, MethodDescriptorType, WrapperDescriptorType, BuiltinFunctionType)
-_READERS = frozenset(
-    "get keys values items copy count index isdisjoint issubset issuperset union intersection difference"
-    " tolist tobytes __len__ __contains__ __getitem__ __iter__ __repr__ __eq__".split()
+_FUNCTIONS = (
+    FunctionType,
+    classmethod,
+    staticmethod,
+    MethodDescriptorType,
+    WrapperDescriptorType,
+    BuiltinFunctionType,
 )
-_CONSUMERS = frozenset({list, tuple, set, frozenset, dict, collections.deque, sum, sorted, min, max, any, all, next})
-_LOOKERS = frozenset({
-    *(len, sorted, sum, min, max, any, all, list, tuple, set, frozenset, dict, enumerate, zip, map, filter, iter),
-    *(reversed, repr, str, print, bool, collections.deque, collections.Counter, array.array, bytes, bytearray),
-})
-_BLIND = frozenset({isinstance, id, type, callable, hash, issubclass, super, range, int, float, abs, round, object})
-_ITERATORS: Final = tuple({
-    *(type(iter(empty)) for empty in ([], {}, set(), (), "", b"", range(0), collections.deque(), bytearray())),
-    *(type(iter({}.items())), type(iter({}.values())), type(reversed([])), type(reversed({}))),
-    *(enumerate, zip, map, filter),
-})
+_READERS = frozenset(
+    ["get", "keys", "values", "items", "copy", "count", "index", "isdisjoint", "issubset", "issuperset", "union", "intersection", "difference", "tolist", "tobytes", "__len__", "__contains__", "__getitem__", "__iter__", "__repr__", "__eq__"]
+)
+_CONSUMERS = frozenset(
+    {list, tuple, set, frozenset, dict, collections.deque, sum, sorted, min, max, any, all, next}
+)
+_LOOKERS = frozenset(
+    {
+        *(
+            len,
+            sorted,
+            sum,
+            min,
+            max,
+            any,
+            all,
+            list,
+            tuple,
+            set,
+            frozenset,
+            dict,
+            enumerate,
+            zip,
+            map,
+            filter,
+            iter,
+        ),
+        *(
+            reversed,
+            repr,
+            str,
+            print,
+            bool,
+            collections.deque,
+            collections.Counter,
+            array.array,
+            bytes,
+            bytearray,
+        ),
+    }
+)
+_BLIND = frozenset(
+    {isinstance, id, type, callable, hash, issubclass, super, range, int, float, abs, round, object}
+)
+_ITERATORS: Final = tuple(
+    {
+        *(
+            type(iter(empty))
+            for empty in ([], {}, set(), (), "", b"", range(0), collections.deque(), bytearray())
+        ),
+        *(type(iter({}.items())), type(iter({}.values())), type(reversed([])), type(reversed({}))),
+        *(enumerate, zip, map, filter),
+    }
+)
 _LRU = type(functools.lru_cache(lambda: None))
 _MISSING = object()
 _SimpleQueue = queue.SimpleQueue
@@ -138,6 +206,8 @@ def attribute(owner: Any, name: str, *, write: bool) -> Touches:
     if owner is UNKNOWN:
         return ((("?", name), write),)
     kind = type(owner)
+    if isinstance(owner, threading.local):
+        return ()
     if kind is ModuleType:
         return variable(owner.__dict__, name, write=write)
     if isinstance(owner, type):
@@ -156,8 +226,11 @@ def attribute(owner: Any, name: str, *, write: bool) -> Touches:
 
 
 def _cached(owner: Any, name: str, found: Any) -> Touches:
-    _ = found
-    return Special.opening(((id(owner), name), True))
+    made = Special.opening(((id(owner), name), True))
+    lock = getattr(found, "lock", None)
+    if isinstance(lock, _LOCKS):  # Python 3.11 computes under a lock of the class
+        made.lock = lock
+    return made
 
 
 def _class_attribute(owner: type, name: str, *, write: bool) -> Touches:
@@ -196,13 +269,17 @@ def cell(holder: Any, *, write: bool) -> Touches:
     return (((id(holder), "cell"), write),)
 
 
-def items(owner: Any, *, write: bool, holders: dict[int, int]) -> Touches:
+def items(
+    owner: Any, *, write: bool, holders: dict[int, int], key: Any = None, gone: bool = False
+) -> Touches:
     """Tell what reading or writing an item, a slice, or asking for membership touches.
 
     Args:
         owner: The container.
         write: Whether it is changed.
         holders: For the ``__dict__`` of an object, the object.
+        key: Which item, if one.
+        gone: Whether the item is taken out.
     """
     if owner is UNKNOWN:
         return ((("?", ITEMS), write),)
@@ -215,7 +292,18 @@ def items(owner: Any, *, write: bool, holders: dict[int, int]) -> Touches:
         write = not _has_python_item(kind)
         if not write:
             return ()
+    if kind in _KEYED and type(key) in _KEYS:
+        if kind is not dict:
+            key = key if key >= 0 else len(owner) + key if type(key) is int else None
+        elif write and (gone or key not in owner):
+            return (((id(owner), ITEMS), True),)
+        if key is not None:
+            return (((id(owner), ITEMS, key), write),)
     return (((id(owner), ITEMS), write),)
+
+
+_KEYED = frozenset({dict, list, bytearray, array.array})
+_KEYS = frozenset({int, str})
 
 
 def _has_python_item(kind: type) -> bool:
@@ -266,7 +354,9 @@ def contents(owner: Any, *, write: bool = False) -> Touches:
     return (((id(owner), ITEMS), write),)
 
 
-def call(called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]) -> Touches:
+def call(
+    called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]
+) -> Touches:
     """Tell what calling something touches; code that is explored itself touches nothing by being called.
 
     Args:
@@ -309,7 +399,16 @@ def _is_safe(kind: type) -> bool:
     return any(base.__module__ in _SAFE for base in kind.__mro__)
 
 
-_SAFE = frozenset({"threading", "queue", "concurrent.futures.thread", "concurrent.futures._base", "random", "logging"})
+_SAFE = frozenset(
+    {
+        "threading",
+        "queue",
+        "concurrent.futures.thread",
+        "concurrent.futures._base",
+        "random",
+        "logging",
+    }
+)
 
 
 def _is_ours(kind: type) -> bool:
@@ -329,7 +428,11 @@ def _function(called: Any, given: list[Any], holders: dict[int, int]) -> Touches
         return ()
     first = given[0]
     if called in _NAMED and len(given) > 1:
-        return attribute(first, given[1], write=called in {setattr, delattr}) if type(given[1]) is str else ()
+        return (
+            attribute(first, given[1], write=called in {setattr, delattr})
+            if type(given[1]) is str
+            else ()
+        )
     if called is vars:
         holders[id(vars(first))] = id(first)
         return ()

@@ -92,8 +92,31 @@ class Worker:
     """One of those that a schedule orders."""
 
     __slots__ = (
-        *("able", "baton", "call", "daemon", "deadline", "ended", "error", "frame", "held", "ident", "number"),
-        *("open", "parent", "pending", "ready", "region", "seat", "thread", "timed_out", "value", "wants"),
+        *(
+            "able",
+            "baton",
+            "call",
+            "daemon",
+            "deadline",
+            "ended",
+            "error",
+            "frame",
+            "held",
+            "ident",
+            "number",
+        ),
+        *(
+            "open",
+            "parent",
+            "pending",
+            "ready",
+            "region",
+            "seat",
+            "thread",
+            "timed_out",
+            "value",
+            "wants",
+        ),
     )
 
     def __init__(self, number: int, seat: Seat | None, call: Callable[[], Any]) -> None:
