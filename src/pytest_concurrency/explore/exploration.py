@@ -18,11 +18,15 @@ class Exploration:
 
     schedules: int
     complete: int | None = None
-    """Every order with at most this many preemptions was covered; ``None`` when not even those with none were."""
+    """Every order with at most this many preemptions was covered; ``None`` when not even those
+    with none were.
+    """
     exhausted: bool = False
     """No order is left at all, with however many preemptions."""
     budget: str | None = None
     """What ran out, if something did: ``schedules`` or ``seconds``."""
+    shared: bool = True
+    """Whether two workers were seen to touch the same thing."""
     points: Mapping[int, int] = field(default_factory=dict)
     """Points of each worker in the first schedule."""
     seconds: float = 0.0

@@ -80,7 +80,8 @@ class Plan:
     """A guide that follows legs, then lets each worker run until it ends or waits.
 
     Attributes:
-        misfit: Where the legs stopped fitting the program, if they did: the index of the leg and its worker.
+        misfit: Where the legs stopped fitting the program, if they did: the index of the leg and
+        its worker.
     """
 
     __slots__ = ("_legs", "_next", "misfit")

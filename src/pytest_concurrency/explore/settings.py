@@ -17,8 +17,8 @@ class Settings:
     """How far to explore, and what to try first.
 
     Args:
-        preemptions: Explore every schedule with at most this many preemptions before sampling others.
-        schedules: Stop after this many schedules.
+        preemptions: Explore every schedule with at most this many preemptions before sampling
+        others. schedules: Stop after this many schedules.
         seconds: Stop after this many seconds.
         packages: Names of installed packages to explore besides the project's own files.
         seed: Seed of the schedules that are sampled past the bound.
