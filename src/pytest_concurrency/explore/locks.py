@@ -216,11 +216,11 @@ def event_class(real: type[Any]) -> type[Any]:
         real: The real class; what the stand-in makes is an instance of it too.
     """
 
-    class Event(real):  # type: ignore[misc, valid-type]
+    class Event(real):  # type: ignore[misc]
         """Stands in for ``threading.Event``."""
 
         def is_set(self) -> bool:
-            return self._step(False, lambda: self._flag)
+            return bool(self._step(False, lambda: self._flag))
 
         isSet = is_set  # noqa: N815
 
