@@ -85,7 +85,10 @@ class CodeProgram:
     def __enter__(self) -> Self:
         """Begin to watch the code."""
         if region.here() is not None:
-            msg = "interleave: called inside a schedule that is being explored. Call it outside of the body."
+            msg = (
+                "interleave: called inside a schedule that is being explored."
+                " Call it outside of the body."
+            )
             raise UsageError(msg)
         region.claim.acquire()
         self._thread_locals = ThreadLocals()
