@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.db.leaks import Leak, LeakReport, find_leaks
     from pytest_concurrency.db.points import StatementListener, listen
     from pytest_concurrency.db.pool import PoolUse, PoolWatch
+    from pytest_concurrency.db.schema import alembic_upgrade, as_build
     from pytest_concurrency.db.servers import open_server
     from pytest_concurrency.db.sessions import separate_sessions
     from pytest_concurrency.db.sqlite import SqliteServer, make_safe
@@ -33,6 +34,8 @@ __all__ = [
     "Step",
     "Template",
     "Wait",
+    "alembic_upgrade",
+    "as_build",
     "dataset",
     "find_leaks",
     "listen",
@@ -57,6 +60,8 @@ _MODULES = {
     "Step": "steps",
     "Template": "database",
     "Wait": "waits",
+    "alembic_upgrade": "schema",
+    "as_build": "schema",
     "dataset": "datasets",
     "find_leaks": "leaks",
     "listen": "points",

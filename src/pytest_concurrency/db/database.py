@@ -102,12 +102,14 @@ class Database:
             options: Passed to ``sqlalchemy.ext.asyncio.create_async_engine``.
         """
         from sqlalchemy.ext.asyncio import create_async_engine
+        from sqlalchemy.pool import AsyncAdaptedQueuePool
 
         name = self.url.get_backend_name()
         usual = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mysql": "aiomysql"}
         chosen = driver or usual.get("mysql" if name == "mariadb" else name)
         url = self.url.set(drivername=f"{name}+{chosen}") if chosen else self.url
-        engine = create_async_engine(url, **_with_pool(options))
+        pool = {"poolclass": AsyncAdaptedQueuePool} if "poolclass" not in options else {}
+        engine = create_async_engine(url, **_with_pool(options), **pool)
         self._set_up(engine.sync_engine)
         self._async_engines.append(engine)
         return engine

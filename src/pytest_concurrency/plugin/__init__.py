@@ -7,6 +7,16 @@ from typing import Any
 
 import pytest
 
+from pytest_concurrency.plugin.database_fixtures import (
+    database,
+    database_backend,
+    database_dataset,
+    database_engine,
+    database_schema,
+    large_dataset,
+    pool_watch,
+    separate_sessions,
+)
 from pytest_concurrency.plugin.fixtures import (
     assert_performance,
     concurrent_runner,
@@ -19,11 +29,22 @@ from pytest_concurrency.plugin.fixtures import (
 __all__ = [
     "assert_performance",
     "concurrent_runner",
+    "database",
+    "database_backend",
+    "database_dataset",
+    "database_engine",
+    "database_schema",
     "interleave",
+    "large_dataset",
     "measure_time",
     "perf_timer",
+    "pool_watch",
+    "separate_sessions",
     "worker",
 ]
+
+ACTIVE = frozenset({"concurrent", "interleave", "slo"})
+"""The markers that do something with a test, rather than only select it."""
 
 current_key: pytest.StashKey[pytest.Item] = pytest.StashKey[pytest.Item]()
 """On the config: the test that is running, or the last one that did."""
@@ -80,12 +101,28 @@ def pytest_configure_node(node: Any) -> None:
     remove_later(node.config, node.workerinput["testrunuid"])
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on every back end that it is marked for."""
+    if "database_backend" in metafunc.fixturenames:
+        from pytest_concurrency.plugin.arguments import backends_of
+
+        names = backends_of(metafunc.definition)
+        if names:
+            metafunc.parametrize("database_backend", names, indirect=True)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check the arguments of our markers on every test, before any runs."""
+    from pytest_concurrency.plugin.databases import join_session
     from pytest_concurrency.plugin.markers import check_markers
 
     seen = check_markers(items)
+    join_session(config, items)
+    if not ACTIVE.isdisjoint(seen):
+        from pytest_concurrency.plugin.marked import join
+
+        join(config)
     if "interleave" in seen:
         from pytest_concurrency.plugin.fresh import FixtureWatch
 
@@ -94,14 +131,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         from pytest_concurrency.plugin.alone import NAME, Alone
 
         config.pluginmanager.register(Alone(config), NAME)
-    if "slo" in seen:
-        from pytest_concurrency.plugin.objectives import Judge
-
-        config.pluginmanager.register(Judge(), "concurrency-slo-judge")
 
 
 # Every test passes the two hooks below. They are no wrappers and import nothing, so that a suite
-# that never uses the plugin keeps its time; the others join when there is something to do.
+# that never uses the plugin keeps its time. Others join the session when there is work for them:
+# those in ``marked`` with the first test that needs them, those in ``journal`` with the first
+# record.
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -110,13 +145,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
     item.config.stash[current_key] = item
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> None:
-    """Prepare a test whose body is to be run by many workers, or in many orders."""
-    if "concurrent" in item.keywords or "interleave" in item.keywords:
-        from pytest_concurrency.plugin.bodies import prepare
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Notice a marker that one of the test's fixtures has added."""
+    for mark in item.own_markers:
+        if mark.name in ACTIVE:
+            from pytest_concurrency.plugin.marked import join
 
-        prepare(item)
+            join(item.config)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -19,6 +19,8 @@ def check_arguments(item: pytest.Item, mark: pytest.Mark) -> None:
         _check_concurrent(item, mark)
     elif mark.name == "slo":
         _check_slo(item, mark)
+    elif mark.name == "backends":
+        _check_backends(item, mark)
     elif mark.name == "interleave":
         _check_interleave(item, mark)
     else:
@@ -93,6 +95,29 @@ def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
             text = f"{objective!r} is not an objective. Write 'p95 < 50ms'."
             raise _refuse(item, mark, text)
     marked_objectives(item)
+
+
+def backends_of(node: pytest.Item) -> tuple[str, ...]:
+    """Return the back ends that a test is marked for, by the nearest marker."""
+    mark = node.get_closest_marker("backends")
+    return tuple(name for name in mark.args if isinstance(name, str)) if mark is not None else ()
+
+
+def _check_backends(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.db.servers import BACKENDS
+    from pytest_concurrency.errors import nearest
+
+    if mark.kwargs or not mark.args:
+        text = "name the back ends. Write @pytest.mark.backends('sqlite', 'postgres')."
+        raise _refuse(item, mark, text)
+    for name in mark.args:
+        if not isinstance(name, str) or (name not in BACKENDS and "://" not in name):
+            meant = nearest(str(name), BACKENDS) or "sqlite"
+            text = f"{name!r} is no back end: {', '.join(BACKENDS)} and URLs are. Write {meant!r}."
+            raise _refuse(item, mark, text)
+    if "database_backend" not in getattr(item, "fixturenames", ()):
+        text = "the test asks for no database. Give it database_engine or separate_sessions."
+        raise _refuse(item, mark, text)
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:

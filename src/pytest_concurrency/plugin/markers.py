@@ -17,6 +17,9 @@ _INTERLEAVE = (
     "run the whole test once per schedule of the threads it starts, or of the workers it is marked "
     "for, with its function-scoped fixtures made anew each time."
 )
+_BACKENDS = (
+    "run the test once on each of these back ends: sqlite, memory, postgres, or an SQLAlchemy URL."
+)
 _SLO = (
     "hold what the test measured (its perf_timer, its outcomes, or its own duration) against "
     "objectives such as 'p95 < 50ms', or against a named SLO."
@@ -28,6 +31,7 @@ MARKERS = (
         _INTERLEAVE,
     ),
     ("slo(objective, ...)", _SLO),
+    ("backends(name, ...)", _BACKENDS),
     ("performance", "select tests that measure time or memory."),
     ("slow", "select tests that take long."),
     ("integration", "select tests that need a server, a network or another process."),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -121,26 +120,12 @@ def _from_root(config: pytest.Config, path: str) -> Path:
     return config.invocation_params.dir / path if typed else config.rootpath / path
 
 
-@final
-class Judge:
-    """The hook that judges marked tests; it joins a session in which there is one."""
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Measure a marked test, and judge it when it has passed."""
-        __tracebackhide__ = True
-        if "slo" not in item.keywords:
-            return (yield)
-        begun = perf_counter()
-        with measuring(item):
-            result = yield
-        judge_item(item, perf_counter() - begun)
-        return result
-
-
 @contextmanager
 def measuring(item: pytest.Item) -> Iterator[None]:
     """Measure the memory of a test that has an objective about it."""
+    if item.get_closest_marker("slo") is None:
+        yield
+        return
     written, named = marked_objectives(item)
     tier = str(read(item.config, "slo_tier") or "")
     wanted = [*written, *(each for slo in named for each in slo.objectives_of(tier))]
@@ -173,17 +158,17 @@ def judge_item(item: pytest.Item, seconds: float) -> None:
         UndecidedObjective: One is undecided, and that was to fail.
     """
     __tracebackhide__ = True
-    if read(item.config, "slo") == "off":
+    if item.get_closest_marker("slo") is None or read(item.config, "slo") == "off":
         return
     from pytest_concurrency.errors import BrokenPromise, UsageError
-    from pytest_concurrency.plugin.pointing import raise_at_marker
+    from pytest_concurrency.plugin.pointing import raise_at_test
 
     try:
         _judge(item, _source(item, seconds))
     except UsageError as error:
-        raise_at_marker(item, "slo", UsageError(f"{item.nodeid}: {error}"))
+        raise_at_test(item, UsageError(f"{item.nodeid}: {error}"), marker="slo")
     except BrokenPromise as error:
-        raise_at_marker(item, "slo", error)
+        raise_at_test(item, error, marker="slo")
 
 
 def _judge(item: pytest.Item, source: Any) -> None:
@@ -219,13 +204,28 @@ def _source(item: pytest.Item, seconds: float) -> Any:
     else:
         own = Samples.of([round(seconds * 1e9)])
         merged = Evidence(latency=own, calls=1, seconds=seconds)
-    return replace(merged, memory_bytes=memory)
+    return replace(merged, memory_bytes=memory, **_pool(item))
+
+
+def _pool(item: pytest.Item) -> dict[str, Any]:
+    """Return what is known of the test's pool, if it was watched."""
+    from pytest_concurrency.plugin.databases import pool_key
+    from pytest_concurrency.slo.samples import Samples
+
+    watch = item.stash.get(pool_key, None)
+    if watch is None:
+        return {}
+    use = watch.use
+    share = use.saturation if use.capacity is not None else None
+    return {"pool_use": share, "series": {"pool wait": Samples.of(use.waits_ns)}}
 
 
 def make_timer(item: pytest.Item) -> PerfTimer:
     """Make the timer of a test, which decides about the objectives of its markers."""
+    from pytest_concurrency.plugin.marked import join
     from pytest_concurrency.slo.perf import PerfTimer
 
+    join(item.config)
     written, named = marked_objectives(item)
     tier = str(read(item.config, "slo_tier") or "")
     every = [*written]

@@ -113,6 +113,37 @@ OPTIONS = (
         help="Installed packages to explore besides the project's own files.",
     ),
     Option(
+        "--concurrency-db",
+        kind="text",
+        default="sqlite",
+        metavar="NAME|URL",
+        help="Where tests have their databases: sqlite, memory (SQLite in memory), postgres "
+        "(started for the session, no server needed), or an SQLAlchemy URL.",
+    ),
+    Option(
+        "--concurrency-sqlite-begin",
+        kind="choice",
+        default="immediate",
+        metavar="immediate|deferred|driver",
+        choices=("immediate", "deferred", "driver"),
+        help="How SQLite's transactions begin: as production's do, or races hide.",
+    ),
+    Option(
+        "--concurrency-leaks",
+        kind="choice",
+        default="fail",
+        metavar="fail|warn|ignore",
+        choices=("fail", "warn", "ignore"),
+        help="What to do with a test that leaves transactions, connections or locks open.",
+    ),
+    Option(
+        "--concurrency-keep-db",
+        kind="flag",
+        default="",
+        metavar="",
+        help="Keep the database of a test that fails, and print the command to connect to it.",
+    ),
+    Option(
         "--slo",
         kind="choice",
         default="enforce",

@@ -34,9 +34,11 @@ class Timer(Protocol):
 
     def __len__(self) -> int:
         """Return how many calls were timed."""
+        ...
 
     def evidence(self) -> Evidence:
         """Return what was measured."""
+        ...
 
     def set_aside(self) -> None:
         """Take the samples so far for warm-up."""

@@ -118,6 +118,8 @@ def _measure(
         function()
     if is_ours:
         tracemalloc.start()
+    gc.collect()
+    gc.freeze()  # what was there before cannot have been kept by the operation
     try:
         function()
         first = tracemalloc.take_snapshot() if by == "allocations" else None
@@ -131,6 +133,7 @@ def _measure(
             octets[block] = _memory(by)
         return made, octets, _kept(first)
     finally:
+        gc.unfreeze()
         if is_ours:
             tracemalloc.stop()
 

@@ -14,7 +14,7 @@ _WAITS: Final = "/proc/thread-self/schedstat"
 _CANARY_STEPS: Final = 300
 _OWN_THREADS_MATTER: Final = 0.05
 _STOLEN_MATTERS: Final = 0.02
-_SLOWER_MATTERS: Final = 1.1
+_SLOWER_MATTERS: Final = 1.02
 
 
 class WaitReader:
@@ -84,8 +84,8 @@ class Noise:
     def factor(self) -> float:
         """By how much a latency may be too high because of the machine, 1 when it is clean."""
         factor = 1.0
-        if self.slowdown is not None and self.slowdown > _SLOWER_MATTERS:
-            factor = self.slowdown
+        if self.slowdown is not None:
+            factor = max(factor, self.slowdown)
         if self.stolen > _STOLEN_MATTERS:
             factor /= 1 - min(self.stolen, 0.9)
         return factor
@@ -94,10 +94,10 @@ class Noise:
         """Say what is worth saying, in a few words; empty on a quiet machine."""
         parts = []
         if self.slowdown is not None and self.slowdown > _SLOWER_MATTERS:
-            parts.append(f"this machine ran {self.slowdown:.2f} times slower than at its best")
+            parts.append(f"{self.slowdown:.2f} times slower than at its best")
         if self.stolen > _STOLEN_MATTERS:
-            parts.append(f"{self.stolen:.0%} of its processor time was stolen by other machines")
-        return " and ".join(parts)
+            parts.append(f"with {self.stolen * 100:.0f} % of its time stolen")
+        return ", ".join(parts)
 
 
 def canary_ns() -> int:

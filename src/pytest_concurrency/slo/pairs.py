@@ -7,6 +7,7 @@ import re
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 from time import perf_counter_ns
 from typing import Final
 
@@ -106,7 +107,7 @@ def compare(
     while True:
         pairs.take()
         span_ns = perf_counter_ns() - began_ns
-        is_last = len(pairs.ratios) >= max_pairs or span_ns > budget_ns
+        is_last = 2 * len(pairs.ratios) >= max_pairs or span_ns > budget_ns
         if not is_last and (len(pairs.ratios) < next_look or span_ns < _SHORTEST_SPAN_NS):
             continue
         ratio = pairs.ratio(error * share_of_look(look))
@@ -119,7 +120,7 @@ def compare(
         claim=claim,
         state=state,
         ratio=ratio,
-        pairs=len(pairs.ratios),
+        pairs=2 * len(pairs.ratios),
         new_ns=pairs.median(pairs.new_ns),
         old_ns=pairs.median(pairs.old_ns),
         confidence=1 - error,
@@ -171,20 +172,24 @@ class _Pairs:
         self.old_ns: array[float] = array("d")
         self.ratios: array[int] = array("q")
         self._watch = Stopwatch()
+        self._draw = Random(0)  # noqa: S311 - an order, not a secret
         self._repeats = max(self._watch.repeats_for(new), self._watch.repeats_for(old))
 
     def take(self) -> None:
-        """Take one pair; which function goes first alternates."""
-        watch, repeats = self._watch, self._repeats
-        if len(self.ratios) % 2:
-            old_ns = watch.call_ns(self.old, repeats=repeats)
-            new_ns = watch.call_ns(self.new, repeats=repeats)
-        else:
-            new_ns = watch.call_ns(self.new, repeats=repeats)
-            old_ns = watch.call_ns(self.old, repeats=repeats)
-        self.new_ns.append(new_ns)
-        self.old_ns.append(old_ns)
-        self.ratios.append(round(_SCALE * new_ns / max(old_ns, 1.0)))
+        """Take two pairs, in the order new, old, old, new, or the other way round.
+
+        Calls at even places can differ from those at odd places for a while, by where their
+        memory happens to lie. This order gives both functions as many of either, and the coin
+        that chooses between the two beats in time with nothing.
+        """
+        is_new_first = self._draw.random() < 0.5  # noqa: PLR2004 - a coin
+        new_ns = old_ns = 0.0
+        for is_new in (is_new_first, not is_new_first, not is_new_first, is_new_first):
+            took_ns = self._watch.call_ns(self.new if is_new else self.old, repeats=self._repeats)
+            (self.new_ns if is_new else self.old_ns).append(took_ns)
+            new_ns += took_ns * is_new
+            old_ns += took_ns * (not is_new)
+        self.ratios.append(round(_SCALE * new_ns / old_ns))
 
     def ratio(self, error: float) -> Interval:
         """Return the median ratio with its bounds."""
