@@ -9,11 +9,23 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pytest_concurrency.db import EngineWatch, find_leaks, lock_waits, separate_sessions
+from pytest_concurrency.db import (
+    EngineWatch,
+    find_leaks,
+    hung_workers,
+    lock_waits,
+    separate_sessions,
+)
 from pytest_concurrency.db.leaks import close_leaks
 from pytest_concurrency.db.waits import control_engine
 
 READ = text("SELECT id, balance, version FROM account WHERE id = 1 AND balance > 0")
+CHANGE = text("UPDATE account SET balance = 1 WHERE id = 1")
+NAMES = {
+    "sqlite": "SQLite for the database's write lock",
+    "postgresql": "PostgreSQL for row account(1)",
+    "mariadb": "MariaDB for row account(1)",
+}
 HERE = Path(__file__).name
 SHOWN = "SELECT ... FROM account WHERE id = 1 AND balance > 0"
 CLOSE = (
@@ -253,18 +265,38 @@ def test_watch_leaves_the_engine_as_it_was(engine):
     assert not {"do_commit", "do_rollback"} & vars(engine.dialect).keys()
 
 
-@pytest.mark.parametrize("backend", ["postgres", "mariadb"])
-def test_hung_workers_are_told_who_holds_what(on, backend):
-    """Workers that hang in the database can be asked about from outside."""
-    engine = on(backend).engine()
-    change = text("UPDATE account SET balance = 1 WHERE id = 1")
-    with EngineWatch(engine) as watch:
-        with separate_sessions("ann", "bob", engine=engine, watch=watch) as (ann, bob):
-            ann.execute(change)
-            bob.start(change)
-            waits = lock_waits(watch)
+def hold(session):
+    session.execute(CHANGE)  # held
 
-        ((connection, wait),) = waits.items()
-        assert connection.current is None or connection.current.sql == change.text
-        assert re.fullmatch(r"waits for ann: row account\((id=)?1\)", str(wait))
+
+def until(ask):
+    """What a question answers as soon as it answers anything."""
+    return next(filter(None, (ask() for _ in range(1000))))
+
+
+def test_hung_workers_are_told_who_holds_what(engine):
+    """Workers that hang in the database can be asked about from outside, on every back end."""
+    with (
+        EngineWatch(engine) as watch,
+        separate_sessions("ann", "bob", engine=engine, watch=watch) as (ann, bob),
+    ):
+        holder = threading.Thread(target=hold, args=(ann,), name="worker 0")
+        holder.start()
+        holder.join(10)
+        bob.start(CHANGE)
+
+        ((connection, wait),) = until(lambda: lock_waits(watch)).items()
+        assert connection.name == "bob"
+        assert wait.blocked_by == ("ann",)
+
+        ((worker, told_of),) = until(lambda: hung_workers(watch)).items()
+        assert worker.name == "session bob"
+        assert re.sub(r"for \d+\.\d s", "for T", told_of).replace(
+            "id=1)", "1)", 1
+        ).splitlines() == [
+            f"waits in {NAMES[engine.dialect.name]}, held by ann, idle in transaction for T since",
+            f"{CHANGE.text}  at {HERE}:{line_of('held')} (worker 0, which has ended)",
+        ]
+        ann.rollback()
+        bob.start("SELECT 1")
         assert lock_waits(watch) == {}

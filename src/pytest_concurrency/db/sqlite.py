@@ -110,7 +110,7 @@ class SqliteServer:
             timeout: How many seconds a statement waits for a lock.
         """
         _known(begin, "SqliteServer")
-        self.begin = begin
+        self.begin: Begin = begin
         self.memory = memory
         self._timeout = timeout
         self._own = directory is None and not memory

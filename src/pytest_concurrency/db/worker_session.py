@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from sqlalchemy.engine import CursorResult, Result
 from sqlalchemy.exc import MissingGreenlet
@@ -141,12 +141,16 @@ class AsyncWorkerSession(AsyncSession):
     """An async session on a connection of its own. Its commits are real."""
 
     sync_session_class = GuardedSession
-    sync_session: GuardedSession
+
+    @property
+    def guarded(self) -> GuardedSession:
+        """The sync session behind this one."""
+        return cast("GuardedSession", self.sync_session)
 
     @property
     def name(self) -> str:
         """The session's name."""
-        return self.sync_session.name
+        return self.guarded.name
 
     async def start(
         self, what: Executable | str | Callable[..., Any], *args: Any, **kwargs: Any
@@ -159,7 +163,7 @@ class AsyncWorkerSession(AsyncSession):
             args: For a statement, its parameters; for a function, what follows the session.
             kwargs: For a function, its keyword arguments.
         """
-        guarded = self.sync_session
+        guarded = self.guarded
         before = guarded._step  # noqa: SLF001
         if isinstance(before, AsyncStep):
             await before.settle()
