@@ -70,10 +70,10 @@ def test_setting_opens_the_right_server(postgres_server, mariadb_url, tmp_path, 
 def test_unknown_way_to_begin_is_refused():
     """A misspelt begin mode is corrected."""
     with pytest.raises(UsageError) as caught:
-        SqliteServer(begin="imediate")
+        SqliteServer(begin="immedi")
 
     assert str(caught.value) == (
-        "SqliteServer: begin='imediate' is no way to begin a transaction. "
+        "SqliteServer: begin='immedi' is no way to begin a transaction. "
         "'immediate', 'deferred' and 'driver' are. Write begin='immediate'."
     )
 
