@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Begin = Literal["immediate", "deferred", "driver"]
 
+_PREFIX = "pytest-concurrency-sqlite-"
 _BEGIN = {"immediate": "BEGIN IMMEDIATE", "deferred": "BEGIN"}
 
 
@@ -116,7 +118,8 @@ class SqliteServer:
         self._own = directory is None and not memory
         self._directory = directory
         if self._own:
-            self._directory = Path(tempfile.mkdtemp(prefix="pytest-concurrency-sqlite-"))
+            _sweep(Path(tempfile.gettempdir()))
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._templates: dict[str, _FileTemplate | _MemoryTemplate] = {}
         self._numbers = count(1)
         self._kept = False
@@ -128,6 +131,8 @@ class SqliteServer:
             made = self._memory_template if self.memory else self._file_template
             found = self._templates[name] = made(name, build)
         return found
+
+    ask = None
 
     def describe(self) -> str:
         """Return one line for a header."""
@@ -165,6 +170,8 @@ class SqliteServer:
 
     def _keep(self) -> None:
         self._kept = True
+        if self._own and self._directory is not None:
+            (self._directory / "kept").touch()
 
 
 @final
@@ -217,6 +224,16 @@ class _MemoryTemplate:
 
     def forget(self) -> None:
         self._image.close()
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the directories of processes that were killed, except those with kept databases."""
+    from psutil import pid_exists
+
+    for directory in parent.glob(f"{_PREFIX}*"):
+        number = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdigit() and not pid_exists(int(number)) and not (directory / "kept").exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _build(url: URL, build: Build, prepare: Callable[[Engine], Engine]) -> None:
