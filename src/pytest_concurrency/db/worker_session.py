@@ -35,6 +35,30 @@ _GUARDED = (
 )  # fmt: skip
 
 
+def _guard(name: str) -> Callable[..., Any]:
+    plain = getattr(Session, name)
+
+    @wraps(plain)
+    def method(self: GuardedSession, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with self._ownership:
+            try:
+                return plain(self, *args, **kwargs)
+            except Exception as error:
+                self._scope.annotate(error, self.name)
+                raise
+
+    return method
+
+
+def _guard_all(kind: type[GuardedSession]) -> type[GuardedSession]:
+    """Let every method that uses a session hold that the worker may."""
+    for name in _GUARDED:
+        setattr(kind, name, _guard(name))
+    return kind
+
+
+@_guard_all
 class GuardedSession(Session):
     """A session that refuses a second worker.
 
@@ -86,26 +110,6 @@ class GuardedSession(Session):
         rows = result.all()
         self._scope.show_rows(self.name, [tuple(row) for row in rows])
         return rows
-
-
-def _guard(name: str) -> Callable[..., Any]:
-    plain = getattr(Session, name)
-
-    @wraps(plain)
-    def method(self: GuardedSession, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        with self._ownership:
-            try:
-                return plain(self, *args, **kwargs)
-            except Exception as error:
-                self._scope.annotate(error, self.name)
-                raise
-
-    return method
-
-
-for _name in _GUARDED:
-    setattr(GuardedSession, _name, _guard(_name))
 
 
 @final
