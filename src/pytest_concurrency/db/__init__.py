@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_concurrency.db.database import Database, Server, Template
     from pytest_concurrency.db.datasets import Dataset, dataset, rows
+    from pytest_concurrency.db.hangs import hung_workers
     from pytest_concurrency.db.leaks import Leak, LeakReport, find_leaks
     from pytest_concurrency.db.points import StatementListener, listen
     from pytest_concurrency.db.pool import PoolUse, PoolWatch
@@ -38,6 +39,7 @@ __all__ = [
     "as_build",
     "dataset",
     "find_leaks",
+    "hung_workers",
     "listen",
     "lock_waits",
     "make_safe",
@@ -64,6 +66,7 @@ _MODULES = {
     "as_build": "schema",
     "dataset": "datasets",
     "find_leaks": "leaks",
+    "hung_workers": "hangs",
     "listen": "points",
     "lock_waits": "waits",
     "make_safe": "sqlite",
