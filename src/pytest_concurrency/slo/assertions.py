@@ -129,20 +129,25 @@ def assert_slo(
     if not objectives:
         msg = "assert_slo: there is no objective. Write assert_slo(outcome, 'p95 < 50ms')."
         raise UsageError(msg)
-    evidence = evidence_of(source)
     read = [as_objective(each) for each in objectives]
-    errors = Errors(met=policy.error, missed=policy.error)
-    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
-    verdicts = [
-        decided[each]
-        if each in decided
-        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
-        for each in read
-    ]
+    verdicts = _judged(source, read, policy)
     if any(each.metric in ABOUT_ERRORS for each in read):
         getattr(source, "errors", None)  # an outcome wants its errors to be looked at
     enforce(verdicts, policy)
     return verdicts
+
+
+def _judged(source: Source, objectives: Sequence[Objective], policy: Policy) -> list[Verdict]:
+    """Return a verdict for each; what ``until_decided`` has decided stays decided."""
+    evidence = evidence_of(source)
+    errors = Errors(met=policy.error, missed=policy.error)
+    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
+    return [
+        decided[each]
+        if each in decided
+        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
+        for each in objectives
+    ]
 
 
 def current_policy() -> Policy:
