@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
 from pytest_concurrency.slo.evidence import Source, evidence_of
@@ -70,6 +70,7 @@ class Policy:
         is_quick: Answer fast rather than surely, for a development loop.
         reference_ns: How long the canary takes on this machine at its best, if it is known.
         observe: Called with every verdict before anything is raised.
+        collect: What ``until_decided`` does instead with a timer, such as racing a rival.
         on_canary: Called with the fastest run of the canary, to be the next reference.
     """
 
@@ -81,6 +82,7 @@ class Policy:
     is_quick: bool = False
     reference_ns: int | None = None
     observe: Callable[[Verdict], None] | None = field(default=None, compare=False)
+    collect: Callable[[Any], Iterator[int]] | None = field(default=None, compare=False)
     on_canary: Callable[[int], None] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:

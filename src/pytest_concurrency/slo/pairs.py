@@ -96,10 +96,9 @@ def compare(
         UndecidedObjective: The budget ended first, and that was to fail.
     """
     __tracebackhide__ = True
-    for each in (new, old):
-        if inspect.iscoroutinefunction(each):
-            msg = "compare: it cannot call a coroutine function. Give a function that runs it."
-            raise UsageError(msg)
+    if inspect.iscoroutinefunction(new) or inspect.iscoroutinefunction(old):
+        msg = "compare: it cannot call a coroutine function. Give a function that runs it."
+        raise UsageError(msg)
     ratios = Ratios(claim, error=error)
     budget_ns = duration_ns(seconds, where="compare(seconds)")
     comparison = _decide(ratios, _Pairs(new, old), budget_ns, max_pairs)
