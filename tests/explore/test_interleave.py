@@ -10,6 +10,7 @@ from pytest_concurrency import UsageError
 from pytest_concurrency.explore.code import run as run_outside
 from pytest_concurrency.explore.failures import Deadlock, Hang, NothingExplored
 from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.settings import Settings
 
 
 class Counter:
@@ -87,7 +88,7 @@ def test_exception_of_a_worker_is_raised_as_itself():
         run(fail, lambda: box.get("a"))
 
     with pytest.raises(KeyError) as caught:
-        interleave(body)
+        interleave(body, settings=Settings())
 
     assert caught.value is fault
     assert "Replay: interleave(replay=" in caught.value.__notes__[-1]

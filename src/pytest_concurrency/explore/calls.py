@@ -69,7 +69,7 @@ _BLIND = frozenset(
 )
 
 
-def call(
+def call(  # noqa: PLR0911 - one kind of callable after the other
     called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]
 ) -> Touches:
     """Tell what calling something touches; explored code has points of its own.
@@ -103,7 +103,7 @@ def call(
 
 def _opaque(owner: Any) -> Touches:
     """Tell what a method written elsewhere touches: its object, as a whole."""
-    if isinstance(owner, (*IMMUTABLE, ModuleType)) or _is_safe(type(owner)):
+    if isinstance(owner, (*IMMUTABLE, ModuleType)) or _is_safe(type(owner)):  # type: ignore[arg-type]
         return ()
     return (((id(owner), ITEMS), True),)
 

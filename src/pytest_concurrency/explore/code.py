@@ -46,7 +46,7 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
             raise UsageError(msg)
-    workers = [stage.start(call) for call in calls]
+    workers = [stage.start(call, arrives=False) for call in calls]
     touched = tuple((("worker", worker.number), False) for worker in workers)
     stage.operate(("run",), touched, lambda: all(worker.ended for worker in workers), wants=workers)
     for worker in workers:
@@ -85,7 +85,10 @@ class CodeProgram:
     def __enter__(self) -> Self:
         """Begin to watch the code."""
         if region.here() is not None:
-            msg = "interleave: called inside a schedule that is being explored. Call it outside of the body."
+            msg = (
+                "interleave: called inside a schedule that is being explored."
+                " Call it outside of the body."
+            )
             raise UsageError(msg)
         region.claim.acquire()
         self._thread_locals = ThreadLocals()

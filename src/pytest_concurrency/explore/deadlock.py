@@ -175,6 +175,11 @@ def _below(frame: FrameType) -> bool:
     }
 
 
+_MISSED = """\
+Nobody is left to wake it: a notification came before the wait, or never. Wait in a loop that
+checks the condition under the lock, and change the condition under the same lock."""
+
+
 def _advice(waits: list[_Wait], *, cyclic: bool) -> str:
     if cyclic and len(waits) > 1:
         both = "both" if len(waits) == 2 else "the"  # noqa: PLR2004
@@ -183,7 +188,7 @@ def _advice(waits: list[_Wait], *, cyclic: bool) -> str:
         return "The lock is taken twice by one worker: use an RLock, or take it once."
     words = " ".join(wait.through for wait in waits)
     if "wait" in words:
-        return "Nobody is left to wake it: a notification came before the wait, or never. Wait in a loop that\nchecks the condition under the lock, and change the condition under the same lock."
+        return _MISSED
     if "get" in words or "join" in words:
         return "Nobody is left to put anything more."
     return "Nobody is left who could let it go on."

@@ -33,7 +33,8 @@ def unseen(workers: int, seen_from: Iterable[str], calls: Counter[str]) -> str:
     )
     if package is not None:
         lines.append(
-            f"Explore that package too: @interleave(packages=[{package!r}]), or test it with concurrent_runner."
+            f"Explore that package too: @interleave(packages=[{package!r}]),"
+            " or test it with concurrent_runner."
         )
     else:
         lines.append(

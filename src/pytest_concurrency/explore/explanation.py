@@ -14,6 +14,7 @@ from pytest_concurrency.explore.program import Event, Touch, Trace
 from pytest_concurrency.explore.workers import Worker
 
 _ABSENT = object()
+_VALUE = 2
 
 
 @final
@@ -91,15 +92,15 @@ class Explanation:
         values = [slot(at)(frame) for at in label.places]
         if any(value is UNKNOWN for value in values):
             return ""
-        if kind == "attribute":
-            return _attribute(label, values, write=mode == "write")
-        if kind == "item":
-            return _item(values, mode)
-        if kind in {"global", "cell"}:
-            return _variable(label, frame, values, write=mode == "write")
-        if kind == "call":
-            return self._call(label, frame, worker)
-        return ""
+        write = mode == "write"
+        tell: dict[str, Callable[[], str]] = {
+            "attribute": lambda: _attribute(label, values, write=write),
+            "item": lambda: _item(values, mode),
+            "global": lambda: _variable(label, frame, values, write=write),
+            "cell": lambda: _variable(label, frame, values, write=write),
+            "call": lambda: self._call(label, frame, worker),
+        }
+        return tell[kind]() if kind in tell else ""
 
     def _call(self, label: Point, frame: FrameType, worker: Worker) -> str:
         function, bound, arguments = callee_of(label)(frame)
@@ -163,7 +164,7 @@ def _item(values: list[Any], mode: str) -> str:
     if mode == "write":
         return (
             _change(f"[{shown(key)}]", old, values[2])
-            if len(values) > 2
+            if len(values) > _VALUE
             else f"deletes [{shown(key)}]"
         )
     return (

@@ -43,5 +43,6 @@ class Exploration:
             return f"complete up to {bound}, {many}"
         so_far = ""
         if self.complete is not None:
-            so_far = f"complete up to {self.complete} preemption{'' if self.complete == 1 else 's'}, then "
+            bound = f"{self.complete} preemption{'' if self.complete == 1 else 's'}"
+            so_far = f"complete up to {bound}, then "
         return f"{so_far}stopped at the budget, {many}"

@@ -20,7 +20,7 @@ _PASSED_THROUGH = ("Skipped", "Exit")
 
 
 @final
-class Failed(Exception):  # noqa: N818 - carried, never shown
+class Failed(Exception):
     """Carries a failing schedule to whoever raises it."""
 
     def __init__(self, trace: Trace, legs: tuple[Leg, ...]) -> None:

@@ -71,7 +71,8 @@ def _regions(events: Sequence[Event]) -> dict[int, Region]:
 
 def _places(regions: dict[int, Region], trace: Trace) -> str:
     if len(set(regions.values())) == 1:
-        return f"{_lines(next(iter(regions.values())))} in {'both' if len(regions) == 2 else 'all'} workers"  # noqa: PLR2004
+        who = {1: "one", 2: "both"}.get(len(regions), "all")
+        return f"{_lines(next(iter(regions.values())))} in {who} workers"
     parts = [
         f"{_lines(region)} in {worker_name(worker, trace.names)}"
         for worker, region in sorted(regions.items())

@@ -209,18 +209,20 @@ class RLock:
         self.release()
 
 
-def event_class(real: type[Any]) -> type[Any]:
+def event_class(  # noqa: C901 - a class made around another
+    real: type[Any],
+) -> type[Any]:
     """Make the stand-in for ``threading.Event``, whose flag is a resource of its own.
 
     Args:
         real: The real class; what the stand-in makes is an instance of it too.
     """
 
-    class Event(real):  # type: ignore[misc, valid-type]
+    class Event(real):  # type: ignore[misc]
         """Stands in for ``threading.Event``."""
 
         def is_set(self) -> bool:
-            return self._step(False, lambda: self._flag)
+            return bool(self._step(False, lambda: self._flag))
 
         isSet = is_set  # noqa: N815
 

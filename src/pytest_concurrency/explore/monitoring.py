@@ -45,7 +45,10 @@ class Monitoring:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
         if not free:
-            msg = "interleave: all tool ids of sys.monitoring are taken. Run without the profiler or debugger."
+            msg = (
+                "interleave: all tool ids of sys.monitoring are taken."
+                " Run without the profiler or debugger."
+            )
             raise UsageError(msg)
         self._tool = free[0]
         events = monitoring.events

@@ -108,8 +108,8 @@ class Program(Protocol):
 
         Args:
             guide: Who runs next.
-            record: Whether steps and what they touch are wanted; without, only the ending is
-            needed. explain: Whether events for a timeline are wanted, however slow.
+            record: Whether steps and what they touch are wanted, or only the ending.
+            explain: Whether events for a timeline are wanted, however slow.
         """
         ...
 

@@ -37,7 +37,8 @@ class Search:
     Attributes:
         plays: Schedules played so far.
         complete: Preemptions up to which all orders were covered; -1 when not even those with
-        none were. exhausted: Whether no order is left at all.
+        none were.
+        exhausted: Whether no order is left at all.
         budget: What ran out, if something did.
         steps: Steps of the longest play.
         first: The first play.

@@ -67,8 +67,8 @@ class Stage:
         self.steps = 0
         self._run = 0
         self._yields = False
-        self._fresh: Worker | None = None
-        self._parent = body
+        self._fresh: list[Worker] = []
+        self._parent: Worker | None = None
         self.together: Sequence[Region] = ()
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
@@ -195,10 +195,16 @@ class Stage:
             self._leave(worker)
 
     def _after(self, worker: Worker) -> Worker:
-        if worker is self._fresh and not self.aborting:
-            self._fresh = None
-            return self._parent
-        return self._next(worker.number if worker.able else None)
+        """Return who goes on when a worker pauses or ends: new workers first, up to a point."""
+        if not self._fresh or self.aborting:
+            return self._next(worker.number if worker.able else None)
+        if worker is self._fresh[0]:
+            self._fresh.pop(0)
+        if self._fresh:
+            self.budget = 0
+            return self._fresh[0]
+        parent, self._parent = self._parent, None
+        return self._next(None) if parent is None else parent
 
     def _leave(self, worker: Worker) -> None:
         if worker.number == 0 and self.verdict is not None:
@@ -263,13 +269,18 @@ class Stage:
 
     # ---- workers ------------------------------------------------------------------------------
 
-    def start(self, call: Callable[[], Any]) -> Worker:
-        """Make a new worker, which can run from now on."""
+    def start(self, call: Callable[[], Any], *, arrives: bool = True) -> Worker:
+        """Make a new worker, which can run from now on.
+
+        Args:
+            call: What it does.
+            arrives: Whether it comes to its first point now, so that it is known what it stands
+                before; else it does when the starting worker waits next.
+        """
         ident, self.ident = self.ident, 0  # a new thread is started with the real thing
         seat = self.pool.take()
         self.ident = ident
         worker = Worker(len(self.workers), seat, call)
-        worker.parent = self.current.number
         seat.job = lambda: self._work(worker)
         self.workers.append(worker)
         self.live.append(worker)
@@ -277,15 +288,16 @@ class Stage:
         if self.started == 1:
             self.budget = 0
         self._change(worker)
-        self._arrive(worker)
+        self._fresh.append(worker)
+        if arrives:
+            self._arrive()
         return worker
 
-    def _arrive(self, worker: Worker) -> None:
-        """Let a new worker come to its first point, so that it is known what it stands before."""
-        parent, budget = self.current, self.budget
-        self._fresh, self._parent = worker, parent
+    def _arrive(self) -> None:
+        self._parent, budget = self.current, self.budget
+        parent = self.current
         self.budget = 0
-        self._hand(worker)
+        self._hand(self._fresh[0])
         self._wait(parent)
         self.budget = budget
         if self.aborting or self.verdict is not None:

@@ -62,7 +62,9 @@ def _plain_attribute(kind: type, name: str) -> bool:
     return found is MISSING or not (isinstance(found, (*FUNCTIONS, property)))
 
 
-def attribute(owner: Any, name: str, *, write: bool) -> Touches:
+def attribute(  # noqa: PLR0911 - one kind of owner after the other
+    owner: Any, name: str, *, write: bool
+) -> Touches:
     """Tell what reading or writing ``owner.name`` touches."""
     if owner is UNKNOWN:
         return ((("?", name), write),)
@@ -73,7 +75,7 @@ def attribute(owner: Any, name: str, *, write: bool) -> Touches:
         return variable(owner.__dict__, name, write=write)
     if isinstance(owner, type):
         return _class_attribute(owner, name, write=write)
-    if not _plain_attribute(kind, name):
+    if not _plain_attribute(kind, name):  # type: ignore[arg-type]
         return ()
     own = (((id(owner), name), write),)
     if write or name in (getattr(owner, "__dict__", None) or ()):
@@ -130,7 +132,7 @@ def cell(holder: Any, *, write: bool) -> Touches:
     return (((id(holder), "cell"), write),)
 
 
-def items(
+def items(  # noqa: PLR0911 - one kind of container after the other
     owner: Any, *, write: bool, holders: dict[int, int], key: Any = None, gone: bool = False
 ) -> Touches:
     """Tell what reading or writing an item, a slice, or asking for membership touches.

@@ -107,7 +107,6 @@ class Worker:
         ),
         *(
             "open",
-            "parent",
             "pending",
             "ready",
             "region",
@@ -148,5 +147,4 @@ class Worker:
         self.value: Any = None
         self.thread: threading.Thread | None = None
         self.daemon = False
-        self.parent = 0
         self.region: object = None
