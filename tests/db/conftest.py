@@ -77,7 +77,7 @@ def mariadb_url():
     user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     shutil.chown(home, user)
     common = ["--no-defaults", f"--datadir={home}/data", f"--user={user}"]
-    subprocess.run(  # noqa: S603  (the server under test)
+    subprocess.run(
         [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
         check=True,
         capture_output=True,
@@ -85,9 +85,7 @@ def mariadb_url():
     settings = ["--skip-networking", f"--socket={home}/s", "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M", "--skip-log-bin"]  # fmt: skip
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603  (the server under test)
-            [program, *common, *settings], stdout=log, stderr=log
-        )
+        process = subprocess.Popen([program, *common, *settings], stdout=log, stderr=log)
     url = f"mariadb+pymysql://root@localhost/?unix_socket={home}/s"
     try:
         await_answer(home / "s", process)

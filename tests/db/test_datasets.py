@@ -160,9 +160,9 @@ def test_function_declares_a_dataset(shelf_on):
 def test_misspelt_attribute_is_corrected():
     """An attribute that the class does not have is named, and the near one."""
     with pytest.raises(UsageError) as caught:
-        rows(Person, 3, nmae="ann")
+        rows(Person, 3, nme="ann")
 
-    assert str(caught.value) == "rows(Person): no attribute 'nmae'. Write name=..."
+    assert str(caught.value) == "rows(Person): no attribute 'nme'. Write name=..."
 
 
 def test_missing_parents_are_named(shelf_on):

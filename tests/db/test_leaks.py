@@ -1,7 +1,9 @@
 """What a test left open is named: the statement, the age, the line."""
 
+import os
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,23 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from pytest_concurrency.db import EngineWatch, find_leaks, lock_waits, separate_sessions
+from pytest_concurrency.db import (
+    EngineWatch,
+    find_leaks,
+    hung_workers,
+    lock_waits,
+    separate_sessions,
+)
 from pytest_concurrency.db.leaks import close_leaks
 from pytest_concurrency.db.waits import control_engine
 
 READ = text("SELECT id, balance, version FROM account WHERE id = 1 AND balance > 0")
+CHANGE = text("UPDATE account SET balance = 1 WHERE id = 1")
+NAMES = {
+    "sqlite": "SQLite for the database's write lock",
+    "postgresql": "PostgreSQL for row account(1)",
+    "mariadb": "MariaDB for row account(1)",
+}
 HERE = Path(__file__).name
 SHOWN = "SELECT ... FROM account WHERE id = 1 AND balance > 0"
 CLOSE = (
@@ -184,6 +198,22 @@ def test_session_lock_on_a_pooled_connection_is_found(on, backend, take, lock):
     assert not after
 
 
+@pytest.mark.parametrize("backend", ["postgres", "mariadb"])
+def test_server_can_be_asked_on_a_connection_of_its_own(request, on, backend):
+    """The server keeps a connection to ask on, so that no test pays for one."""
+    server = request.getfixturevalue(f"{backend}_server")
+    database = on(backend)
+    engine = database.engine()
+    take = {"postgres": "SELECT pg_advisory_lock(7)", "mariadb": "SELECT GET_LOCK('plan', 1)"}
+    with EngineWatch(engine) as watch:
+        with Session(engine) as session:
+            session.execute(text(take[backend]))
+        report = find_leaks(watch, ask=server.ask, database=database.url.database)
+
+    assert told(report).startswith("The test left 1 advisory lock held:")
+    assert server.ask() is server.ask()
+
+
 def test_lock_of_a_transaction_is_no_leak(on):
     """pg_advisory_xact_lock ends with its transaction."""
     engine = on("postgres").engine()
@@ -253,18 +283,41 @@ def test_watch_leaves_the_engine_as_it_was(engine):
     assert not {"do_commit", "do_rollback"} & vars(engine.dialect).keys()
 
 
-@pytest.mark.parametrize("backend", ["postgres", "mariadb"])
-def test_hung_workers_are_told_who_holds_what(on, backend):
-    """Workers that hang in the database can be asked about from outside."""
-    engine = on(backend).engine()
-    change = text("UPDATE account SET balance = 1 WHERE id = 1")
-    with EngineWatch(engine) as watch:
-        with separate_sessions("ann", "bob", engine=engine, watch=watch) as (ann, bob):
-            ann.execute(change)
-            bob.start(change)
-            waits = lock_waits(watch)
+def hold(session):
+    session.execute(CHANGE)  # held
 
-        ((connection, wait),) = waits.items()
-        assert connection.current is None or connection.current.sql == change.text
-        assert re.fullmatch(r"waits for ann: row account\((id=)?1\)", str(wait))
+
+def until(ask):
+    """What a question answers as soon as it answers anything."""
+    deadline = time.monotonic() + 10
+    while not (answer := ask()) and time.monotonic() < deadline:
+        os.sched_yield()
+    return answer
+
+
+def test_hung_workers_are_told_who_holds_what(engine):
+    """Workers that hang in the database can be asked about from outside, on every back end."""
+    with (
+        EngineWatch(engine) as watch,
+        separate_sessions("ann", "bob", engine=engine, watch=watch) as (ann, bob),
+    ):
+        holder = threading.Thread(target=hold, args=(ann,), name="worker 0")
+        holder.start()
+        holder.join(10)
+        bob.start(CHANGE)
+
+        ((connection, wait),) = until(lambda: lock_waits(watch)).items()
+        assert connection.name == "bob"
+        assert wait.blocked_by == ("ann",)
+
+        ((worker, told_of),) = until(lambda: hung_workers(watch)).items()
+        assert worker.name == "session bob"
+        assert re.sub(r"for \d+\.\d s", "for T", told_of).replace(
+            "id=1)", "1)", 1
+        ).splitlines() == [
+            f"waits in {NAMES[engine.dialect.name]}, held by ann, idle in transaction for T since",
+            f"{CHANGE.text}  at {HERE}:{line_of('held')} (worker 0, which has ended)",
+        ]
+        ann.rollback()
+        bob.start("SELECT 1")
         assert lock_waits(watch) == {}

@@ -45,7 +45,7 @@ def hold(root):
     started = []
 
     def hold():
-        process = subprocess.Popen(  # noqa: S603  (this very interpreter)
+        process = subprocess.Popen(
             [sys.executable, "-c", HOLDER, str(root)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -197,7 +197,7 @@ def test_server_needs_no_home_and_no_shared_memory_files(root):
     environment = {**os.environ, "HOME": "/nonexistent"}
     environment.pop("XDG_RUNTIME_DIR", None)
 
-    subprocess.run(  # noqa: S603  (this very interpreter)
+    subprocess.run(
         [sys.executable, "-W", "error", "-c", code, str(root)], check=True, env=environment
     )
 

@@ -1,7 +1,10 @@
 """Settings, servers, and what SQLite is made to do."""
 
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -70,10 +73,10 @@ def test_setting_opens_the_right_server(postgres_server, mariadb_url, tmp_path, 
 def test_unknown_way_to_begin_is_refused():
     """A misspelt begin mode is corrected."""
     with pytest.raises(UsageError) as caught:
-        SqliteServer(begin="imediate")
+        SqliteServer(begin="immedi")
 
     assert str(caught.value) == (
-        "SqliteServer: begin='imediate' is no way to begin a transaction. "
+        "SqliteServer: begin='immedi' is no way to begin a transaction. "
         "'immediate', 'deferred' and 'driver' are. Write begin='immediate'."
     )
 
@@ -176,9 +179,22 @@ def test_files_are_gone_unless_kept(bank_schema):
     kept.close(keep=True)
     server.stop()
     assert kept.connect_command == f"sqlite3 {kept.url.database}"
-    assert [path.name for path in directory.iterdir()] == ["clone-3.db"]
-    (directory / "clone-3.db").unlink()
-    directory.rmdir()
+    assert {path.name for path in directory.iterdir()} == {"clone-3.db", "kept"}
+    shutil.rmtree(directory)
+
+
+def test_files_of_killed_processes_are_swept(tmp_path, monkeypatch):
+    """The next run deletes what a killed one left, not what was kept, nor what is in use."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ["9999999-dead", "9999999-kept", f"{os.getpid()}-alive"]
+    for name in names:
+        (tmp_path / f"pytest-concurrency-sqlite-{name}").mkdir()
+    (tmp_path / "pytest-concurrency-sqlite-9999999-kept" / "kept").touch()
+
+    SqliteServer().stop()
+
+    left = {path.name.removeprefix("pytest-concurrency-sqlite-") for path in tmp_path.iterdir()}
+    assert left == {names[1], names[2]}
 
 
 def test_make_safe_serves_engines_of_the_projects_own(tmp_path):
@@ -257,9 +273,7 @@ def test_importing_the_room_imports_nothing_else():
         "import sys; import pytest_concurrency.db;"
         "print([n for n in sys.modules if n.split('.')[0] in ('sqlalchemy', 'psycopg')])"
     )
-    told = subprocess.run(  # noqa: S603  (this very interpreter)
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert told.stdout.strip() == "[]"
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PLW0108 - whose frame a call is in matters here
 """A run that does not end: its text, in full."""
 
 from __future__ import annotations
@@ -136,22 +137,40 @@ def test_a_lock_that_nobody_gives_back():
     """Taken by a worker that has ended."""
     lock = threading.Lock()
 
-    text = text_of(lock.acquire, workers=2)
+    text = text_of(lambda: lock.acquire(), workers=2)
     lock.release()
 
     assert "  waits for lock, held by no worker that still runs\n" in text
     assert "1 worker had ended: 1 value, no error. Its results are in the outcome" in text
 
 
-def test_a_lock_that_a_worker_takes_twice():
+def in_one_statement(lock):
+    with lock, lock:
+        """Nobody gets here."""
+
+
+def in_two_statements(lock):
+    with lock:  # noqa: SIM117 - as the mistake is made
+        with lock:
+            """Nobody gets here."""
+
+
+def once(lock):
+    with lock:
+        """Nobody gets here."""
+
+
+def in_two_functions(lock):
+    with lock:
+        once(lock)
+
+
+@pytest.mark.parametrize("take", [in_one_statement, in_two_statements, in_two_functions])
+def test_a_lock_that_a_worker_takes_twice(take):
     """A plain lock is not re-entrant."""
     lock = threading.Lock()
 
-    def book():
-        with lock, lock:
-            """Nobody gets here."""
-
-    text = text_of(book, workers=1)
+    text = text_of(lambda: take(lock), workers=1)
     lock.release()
 
     assert "  waits for lock, which it holds itself\n" in text

@@ -1,3 +1,4 @@
+# ruff: noqa: T201, EM101 - workers print and fail
 """Workers as processes: what they return, raise, print, log and warn; how they die and hang."""
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,12 +36,13 @@ def run(call, **arguments):
 def report(worker):
     """Return, print, log and warn: all that a call can tell."""
     TIMES.append(worker.round)
+    print(f"out {worker.index} \u00e4")
+    print(f"err {worker.index}", file=sys.stderr)
     logger = logging.getLogger("booking")
     logger.debug("unheard")
     logger.warning("seat %s", worker.index, extra={"seat": worker.index, "lock": threading.Lock()})
     try:
-        msg = "B"
-        raise KeyError(msg)
+        raise KeyError("B")
     except KeyError:
         logger.exception("lost")
     warnings.warn(f"slow {worker.index}", UserWarning, stacklevel=1)
@@ -87,18 +90,16 @@ class Shy(UserWarning):
 def misbehave(item):
     """Return or raise what is asked for."""
     if item == "error":
-        msg = "B"
-        raise Taken(msg)
+        raise Taken("B")
     if item == "stubborn":
-        msg = "B"
-        raise Stubborn(msg)
+        raise Stubborn("B")
     if item == "lambda":
         return lambda: 1
     if item == "warning":
         warnings.warn(Fussy(1, 2), stacklevel=1)
         warnings.warn("soon", Shy, stacklevel=1)
     if item == "format":
-        logging.getLogger("booking").warning("%s %s", 1)
+        logging.getLogger("booking").warning("%s %s", 1)  # noqa: PLE1206 - the mistake
     return item
 
 
@@ -121,12 +122,13 @@ def hang(worker):
         return "done"
     if worker.index == 1:
         while True:
-            pass
+            print("x" * 1000)
     return time.sleep(60)
 
 
 def flood():
     """Print more than a pipe holds, in letters of two bytes."""
+    print("\u00e4" * 300_000)
 
 
 @pytest.fixture(scope="module")
@@ -393,12 +395,11 @@ def test_an_interrupt_of_the_caller_ends_the_processes(monkeypatch):
 
 def test_processes_need_posix(monkeypatch):
     """Elsewhere the run is refused before it starts."""
-    monkeypatch.setattr(processes.os, "name", "nt")
+    monkeypatch.setattr(processes, "os", SimpleNamespace(name="nt"))
 
     with pytest.raises(UsageError) as refused:
         run(report)
 
-    monkeypatch.undo()
     assert str(refused.value) == (
         "concurrent_runner(on='processes') needs POSIX. Use on='threads' here."
     )

@@ -23,8 +23,8 @@ WRONG = [
         first,
         {"on": "tasks"},
         (
-            "concurrent_runner(on='tasks'): a plain function never awaits, so tasks would run it one "
-            "after the other. Pass a coroutine function, or use on='threads'."
+            "concurrent_runner(on='tasks'): a plain function never awaits, so tasks would run it "
+            "one after the other. Pass a coroutine function, or use on='threads'."
         ),
     ),
     (
@@ -39,8 +39,8 @@ WRONG = [
         first,
         {"on": "thread"},
         (
-            "concurrent_runner(on='thread'): workers are threads, tasks, processes, or the jobs of a "
-            "concurrent.futures executor. Write on='threads'."
+            "concurrent_runner(on='thread'): workers are threads, tasks, processes, or the jobs of "
+            "a concurrent.futures executor. Write on='threads'."
         ),
     ),
     (

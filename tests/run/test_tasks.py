@@ -186,7 +186,7 @@ def test_cancelling_the_caller_cancels_the_workers():
 
     async def main():
         run = asyncio.create_task(concurrent_runner(work, workers=3))
-        while len(inside) < 3:
+        while len(inside) < 3:  # noqa: ASYNC110 - three of them
             await asyncio.sleep(0)
         run.cancel()
         await asyncio.wait([run])

@@ -1,3 +1,4 @@
+# ruff: noqa: PLW0108 - whose frame a call is in matters here
 """Workers as threads: many, released together, ended at the deadline, none left behind."""
 
 from __future__ import annotations
@@ -284,7 +285,7 @@ def make_crew(monkeypatch):
         plan = Plan(steps=((Step(function=int),),) * workers, rounds=1, is_async=False)
         recording = Recording(plan, [Worker(index=index, seed=1) for index in range(workers)])
         crew = threads.ThreadCrew(recording, title="")
-        monkeypatch.setattr(threads, "_interrupt", crew.interrupt)
+        monkeypatch.setattr(threads, "_interrupt", lambda *given: crew.interrupt(*given))
         return crew
 
     return make
@@ -338,12 +339,12 @@ def test_an_interrupt_of_the_caller_stops_the_workers(monkeypatch):
 
 
 def test_a_coroutine_that_nobody_awaits_is_refused():
-    """A plain function that returns a coroutine is told to have made a mistake, without warnings."""
+    """A plain function that returns a coroutine made a mistake; nobody is warned besides."""
 
     async def book():
         """Stand in for a call."""
 
-    outcome = concurrent_runner(book, workers=1)
+    outcome = concurrent_runner(lambda: book(), workers=1)
 
     assert [str(error) for error in outcome.errors] == [
         (

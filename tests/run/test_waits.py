@@ -1,3 +1,4 @@
+# ruff: noqa: PLW0108 - whose frame a call is in matters here
 """What a worker waits for and who holds it, read from real frames of threads that wait."""
 
 from __future__ import annotations
@@ -180,10 +181,10 @@ def test_an_event_a_queue_a_thread_a_future_are_found(waiting):
 
     waits = [
         waiting(lambda: event.wait(60), event.set),
-        waiting(jobs.get, lambda: jobs.put(1)),
+        waiting(lambda: jobs.get(), lambda: jobs.put(1)),
         waiting(lambda: full.put(2), full.get),
         waiting(lambda: future.result(60), lambda: future.set_result(1)),
-        waiting(thread.join, stop.set),
+        waiting(lambda: thread.join(), stop.set),
     ]
 
     assert [wait.name for wait in waits] == ["event", "jobs", "full", "future", "thread"]
@@ -195,7 +196,7 @@ def test_an_rlock_knows_its_owner(waiting):
     """The thread that owns a re-entrant lock is found by its identifier."""
     lock = threading.RLock()
     lock.acquire()
-    wait = waiting(lock.acquire, lock.release)
+    wait = waiting(lambda: lock.acquire(), lock.release)
     others = {"worker 1": (1, []), "the test itself": (threading.get_ident(), [])}
 
     assert find_holder(wait, others) == "the test itself"
@@ -226,7 +227,7 @@ def test_the_holder_is_who_is_inside_with(waiting, hold, holder):
     thread.start()
     taken.wait(5)
 
-    wait = waiting(lock.acquire, let_go.set)
+    wait = waiting(lambda: lock.acquire(), let_go.set)
     others = {"worker 3": (1, []), "worker 5": (thread.ident, all_frames(thread.ident))}
 
     assert find_holder(wait, others) == holder
@@ -242,7 +243,7 @@ def test_another_lock_of_the_same_name_is_not_the_one(waiting):
     taken.wait(5)
     lock.acquire()
 
-    wait = waiting(lock.acquire, lock.release)
+    wait = waiting(lambda: lock.acquire(), lock.release)
 
     assert find_holder(wait, {"worker 5": (thread.ident, all_frames(thread.ident))}) is None
     let_go.set()
@@ -265,7 +266,7 @@ def test_lookups_never_run_code_of_the_users(waiting):
     lock.acquire()
     locks = ChainMap({"a": lock})
 
-    assert waiting(locks["a"].acquire, lock.release) is None
+    assert waiting(lambda: locks["a"].acquire(), lock.release) is None
 
 
 def test_plain_values_are_no_waits():

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.slo.baselines import Baselines, Machine, Measurement
+from pytest_concurrency.slo.evidence import Evidence
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.samples import Samples
 
@@ -83,6 +84,14 @@ def test_another_machine_is_compared_by_ratio(baselines):
         f"\n  The baseline is from another machine ({Machine.this()}); "
         "the ratio is in units of a reference workload."
     )
+
+
+def test_evidence_brings_its_own_unit():
+    """The canary of the run is the unit; without one, it is run now."""
+    timed = Evidence(latency=Samples.of([5]), calls=1, noise=Noise(canary_ns=77))
+
+    assert Measurement.of(timed).reference_ns == 77
+    assert Measurement.of(Evidence(latency=Samples.of([5]))).reference_ns > 100
 
 
 def test_an_unknown_test_has_no_baseline(baselines):

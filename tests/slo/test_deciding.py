@@ -6,7 +6,7 @@ from array import array
 
 import pytest
 
-from pytest_concurrency.slo import deciding, perf
+from pytest_concurrency.slo import deciding
 from pytest_concurrency.slo.assertions import Policy, assert_slo
 from pytest_concurrency.slo.deciding import Decision, share_of_look
 from pytest_concurrency.slo.evidence import Evidence
@@ -14,22 +14,6 @@ from pytest_concurrency.slo.grammar import parse_objective
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.perf import PerfTimer
 from pytest_concurrency.slo.samples import Samples
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Replace every clock of the timer by one that the test moves."""
-
-    class Clock:
-        now = 1_000
-
-        def __call__(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(perf, "perf_counter_ns", clock)
-    monkeypatch.setattr(deciding, "perf_counter_ns", clock)
-    return clock
 
 
 class QuietWatch:

@@ -49,6 +49,16 @@ def test_only_what_others_caused_is_excused(machine, own, thread, busy, excused)
     watch.close()
 
 
+def test_the_share_of_several_workers_is_an_average(machine):
+    """Of eight workers of this process, seven are each one's own others."""
+    watch = NoiseWatch()
+    machine.now, machine.own = SECOND, SECOND
+    machine.ticks = (1.875 * SECOND, 0.0, 2.0 * SECOND)
+
+    assert watch.read(workers=8).excused == pytest.approx(0.5)
+    watch.close()
+
+
 def test_stolen_time_and_pressure_are_shares(machine):
     """Steal is a share of the processors' time, pressure one of the wall clock."""
     watch = NoiseWatch()

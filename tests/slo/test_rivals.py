@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from pytest_concurrency.errors import BrokenPromise, UsageError
+from pytest_concurrency.slo.assertions import Policy
 from pytest_concurrency.slo.perf import PerfTimer
 from pytest_concurrency.slo.rivals import Rival, answer, race, revision
 
@@ -43,6 +44,17 @@ def test_a_race_is_decided(took_ns, state):
     got = raced(PerfTimer(takes_out_waits=False), took_ns, Steady())
 
     assert (got.state, got.ratio.value) == (state, took_ns / 1e6)
+
+
+def test_a_policy_makes_until_decided_a_race():
+    """The loop of a test stays as it is; who runs it decides what it collects for."""
+    found = []
+    policy = Policy(collect=lambda timer: race(timer, Steady(), conclude=found.append))
+    timer = PerfTimer(takes_out_waits=False, policy=policy)
+    for _ in timer.until_decided():
+        timer._cell.ns.append(1_000_000)
+
+    assert [each.state for each in found] == ["met"]
 
 
 def test_a_race_ends_at_its_budget():

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pytest_concurrency.db.begin import make_safe
     from pytest_concurrency.db.database import Database, Server, Template
     from pytest_concurrency.db.datasets import Dataset, dataset, rows
+    from pytest_concurrency.db.hangs import hung_workers
     from pytest_concurrency.db.leaks import Leak, LeakReport, find_leaks
     from pytest_concurrency.db.points import StatementListener, listen
     from pytest_concurrency.db.pool import PoolUse, PoolWatch
     from pytest_concurrency.db.schema import alembic_upgrade, as_build
     from pytest_concurrency.db.servers import open_server
     from pytest_concurrency.db.sessions import separate_sessions
-    from pytest_concurrency.db.sqlite import SqliteServer, make_safe
+    from pytest_concurrency.db.sqlite import SqliteServer
     from pytest_concurrency.db.steps import Step
     from pytest_concurrency.db.waits import Wait, lock_waits
     from pytest_concurrency.db.watch import EngineWatch
@@ -38,6 +40,7 @@ __all__ = [
     "as_build",
     "dataset",
     "find_leaks",
+    "hung_workers",
     "listen",
     "lock_waits",
     "make_safe",
@@ -64,9 +67,10 @@ _MODULES = {
     "as_build": "schema",
     "dataset": "datasets",
     "find_leaks": "leaks",
+    "hung_workers": "hangs",
     "listen": "points",
     "lock_waits": "waits",
-    "make_safe": "sqlite",
+    "make_safe": "begin",
     "open_server": "servers",
     "rows": "datasets",
     "separate_sessions": "sessions",

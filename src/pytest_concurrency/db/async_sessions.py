@@ -63,7 +63,7 @@ class AsyncSessions:
             await self._let_steps_end()
             for session, connection in self._open.values():
                 await connection.run_sync(
-                    lambda sync, one=session.sync_session: close(one, sync)  # type: ignore[misc]
+                    lambda sync, one=session.guarded: close(one, sync)  # type: ignore[misc]
                 )
                 await connection.close()
             verify(self._scope)
@@ -102,7 +102,7 @@ class AsyncSessions:
         sync = await connection.run_sync(self._prepare, name)
         session = AsyncWorkerSession(bind=connection, name=name, scope=self._scope, **self._options)
         self._open[name] = (session, connection)
-        self._scope.add(session.sync_session, lambda: sync)
+        self._scope.add(session.guarded, lambda: sync)
         return session
 
     def _prepare(self, connection: Connection, name: str) -> Connection:
@@ -114,14 +114,14 @@ class AsyncSessions:
 
     async def _let_steps_end(self) -> None:
         """Roll back what blocks others first; cancel what still does not end."""
-        waiting = [one for one, _ in self._open.values() if one.sync_session._active_step()]  # noqa: SLF001
+        waiting = [one for one, _ in self._open.values() if one.guarded._active_step()]  # noqa: SLF001
         for session, connection in self._open.values():
-            if session not in waiting and session.sync_session._ownership.is_free():  # noqa: SLF001
+            if session not in waiting and session.guarded._ownership.is_free():  # noqa: SLF001
                 await connection.run_sync(
-                    lambda _, one=session.sync_session: roll_back(one)  # type: ignore[misc]
+                    lambda _, one=session.guarded: roll_back(one)  # type: ignore[misc]
                 )
         for session in waiting:
-            step: Any = session.sync_session._step  # noqa: SLF001
+            step: Any = session.guarded._step  # noqa: SLF001
             done, _ = await asyncio.wait([step._task], timeout=UNBLOCKED)  # noqa: SLF001
             if not done:
                 self._scope.cancel(session.name)

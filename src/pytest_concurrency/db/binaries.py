@@ -39,7 +39,7 @@ class Binaries:
     @cached_property
     def version(self) -> str:
         """The version, such as ``15.18``."""
-        told = subprocess.run(  # noqa: S603  (the program was just found)
+        told = subprocess.run(
             [self.directory / "postgres", "--version"], capture_output=True, text=True, check=True
         ).stdout
         match = re.search(r"\d+(?:\.\d+)?", told)
@@ -78,9 +78,7 @@ def _on_machine() -> Iterator[Path]:
         del rest
     config = shutil.which("pg_config")
     if config:
-        told = subprocess.run(  # noqa: S603  (the program was just found)
-            [config, "--bindir"], capture_output=True, text=True, check=False
-        )
+        told = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False)
         yield Path(told.stdout.strip() or os.devnull)
 
 

@@ -53,7 +53,7 @@ def cell(column: Column[Any], index: int, seed: int, salt: int = 0) -> object:
 def _kind(column: Column[Any]) -> type:
     try:
         return column.type.python_type
-    except NotImplementedError:
+    except RuntimeError:  # a type that does not say
         return object
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -38,6 +38,11 @@ class Server(Protocol):
 
     def template(self, name: str, build: Build) -> Template:
         """Return the template of this name, built by ``build(engine)`` if it is not there yet."""
+        ...
+
+    @property
+    def ask(self) -> Callable[[], Connection] | None:
+        """Returns a connection on which to ask about others; ``None`` if nothing can be asked."""
         ...
 
     def describe(self) -> str:

@@ -15,7 +15,7 @@ from pytest_concurrency.errors import UsageError
 
 
 def _run(command: list[Any], user: str | None) -> None:
-    done = subprocess.run(  # noqa: S603  (the command is ours)
+    done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd="/", **run_as(user)
     )
     if done.returncode:
@@ -54,7 +54,7 @@ def readable(binaries: Binaries, root: Path, user: str | None) -> Binaries:
 
 def _may_run(program: Path, user: str) -> bool:
     try:
-        done = subprocess.run(  # noqa: S603  (the program was just found)
+        done = subprocess.run(
             [program, "--version"], capture_output=True, check=False, cwd="/", **run_as(user)
         )
     except PermissionError:

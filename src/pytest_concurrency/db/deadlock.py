@@ -42,7 +42,7 @@ class Deadlock:
         lines = [f"Deadlock among {len(self.cycle)} sessions:", ""]
         for index, name in enumerate(self.cycle):
             statement = self.statements[index]
-            doing = f"   {statement.text(46)}  at {statement.place}" if statement else ""
+            doing = f"   {statement.told(46)}" if statement else ""
             lines += [
                 f"  {name:<{width}}  holds  {self.wants[index - 1]}",
                 f"  {'':<{width}}  wants  {self.wants[index]}{doing}",
@@ -80,7 +80,9 @@ def explain_deadlock(
     text = f"{error} {getattr(getattr(error, 'orig', None), '__cause__', None)!r}"
     detail = getattr(getattr(getattr(error, "orig", None), "__cause__", None), "detail", None)
     numbers = _pg_cycle(f"{text} {detail or ''}") or ask(deadlock_numbers)
-    names = tuple(watch.name_of(number) for number in numbers) or (victim,)
+    names = tuple(watch.name_of(number) for number in numbers)
+    if victim not in names:  # the server has resolved another deadlock since
+        names = (victim,)
     last = [_last(watch, name) for name in names]
     wants = [
         _wanted(one, text if name == victim else "") for one, name in zip(last, names, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def connection_id(driver: Any) -> int | None:
     if hasattr(info, "backend_pid"):
         return int(info.backend_pid)  # type: ignore[union-attr]
     for name in ("get_server_pid", "get_backend_pid", "thread_id"):
-        method = getattr(driver, name, None)
-        if callable(method):
+        method: Callable[[], int] | None = getattr(driver, name, None)
+        if method is not None:
             return int(method())
     number = getattr(driver, "connection_id", None)
     return int(number) if isinstance(number, int) else None

@@ -55,6 +55,7 @@ class MariadbServer:
         self._numbers = count(1)
         self._templates: dict[str, ClonedTemplate] = {}
         self._janitor = Janitor(self._admin)
+        self._control: Connection | None = None
 
     def template(self, name: str, build: Build) -> ClonedTemplate:
         """Return the template of this name, built by ``build(engine)`` if no process has yet."""
@@ -71,6 +72,12 @@ class MariadbServer:
             )
         return found
 
+    def ask(self) -> Connection:
+        """Return a connection on which to ask about others; for one thread."""
+        if self._control is None or self._control.invalidated:
+            self._control = self._admin.connect()
+        return self._control
+
     def describe(self) -> str:
         """Return one line for a header."""
         with self._admin.connect() as connection:
@@ -82,6 +89,8 @@ class MariadbServer:
         """Drop every database of this run that is not kept."""
         self._janitor.stop()
         self._templates.clear()
+        if self._control is not None:
+            self._control.close()
         with self._admin.connect() as admin:
             like = {"like": f"{_PREFIX}\\_{self._run}\\_%"}
             for name in admin.exec_driver_sql("SHOW DATABASES LIKE %(like)s", like).scalars().all():

@@ -48,6 +48,8 @@ class OtherServer:
         """Return a template of this name, built by ``build(engine)`` for every clone."""
         return _BuiltTemplate(name=name, build=build, engine=self._engine)
 
+    ask = None
+
     def describe(self) -> str:
         """Return one line for a header."""
         return f"{self.backend} ({self.url.render_as_string()}, built anew for every test)"

@@ -132,8 +132,8 @@ class PoolWatch:
         ]
 
     def _checked_out(self) -> int:
-        counted = getattr(self.engine.pool, "checkedout", None)
-        return int(counted()) if callable(counted) else 0
+        pool: Any = self.engine.pool
+        return int(pool.checkedout()) if hasattr(pool, "checkedout") else 0
 
     def _follow(self, _engine: Engine) -> None:
         """Time the pool's ``connect``; an engine that is disposed of gets a new pool."""

@@ -82,6 +82,10 @@ class PostgresServer:
             )
         return found
 
+    def ask(self) -> Connection:
+        """Return a connection on which to ask about others; for one thread."""
+        return self._claim
+
     def describe(self) -> str:
         """Return one line for a header."""
         with self._admin.connect() as connection:

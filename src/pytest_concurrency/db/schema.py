@@ -62,4 +62,5 @@ def alembic_upgrade(config: str | Path, *, revision: str = "head") -> Build:
             settings.attributes["connection"] = connection
             command.upgrade(settings, revision)
 
+    build.__qualname__ = f"alembic_upgrade({str(config)!r}, revision={revision!r})"
     return build

@@ -13,7 +13,7 @@ from pytest_concurrency.db.connection import WatchedConnection, current_worker
 from pytest_concurrency.db.deadlock import Deadlock, explain_deadlock
 from pytest_concurrency.db.place import Place
 from pytest_concurrency.db.timeline import timeline
-from pytest_concurrency.db.waits import Wait, control_engine, probe_for
+from pytest_concurrency.db.waits import SQLITE_LOCK, Wait, control_engine, probe_for
 from pytest_concurrency.db.watch import EngineWatch
 from pytest_concurrency.errors import UsageError
 
@@ -176,7 +176,7 @@ class Scope:
         holders = [one for one in others if one.wrote] or [
             one for one in others if one.in_transaction
         ]
-        return Wait(blocked_by=tuple(one.name for one in holders), lock="the database's write lock")
+        return Wait(blocked_by=tuple(one.name for one in holders), lock=SQLITE_LOCK)
 
 
 def _refuse_pool(engine: Engine, count: int) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_concurrency.db.sqlite import Begin, SqliteServer
+from pytest_concurrency.db.begin import Begin
+from pytest_concurrency.db.sqlite import SqliteServer
 from pytest_concurrency.errors import UsageError, nearest
 
 if TYPE_CHECKING:

@@ -2,82 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, final, get_args
+from typing import TYPE_CHECKING, final
 
+from pytest_concurrency.db.begin import STATEMENTS, Begin, make_safe, refuse_unknown
 from pytest_concurrency.db.database import Build, Database
-from pytest_concurrency.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
     from sqlalchemy.engine import URL
 
-Begin = Literal["immediate", "deferred", "driver"]
-
-_BEGIN = {"immediate": "BEGIN IMMEDIATE", "deferred": "BEGIN"}
-
-
-def _known(begin: str, where: str) -> None:
-    if begin in get_args(Begin):
-        return
-    guess = nearest(begin, get_args(Begin)) or "immediate"
-    msg = (
-        f"{where}: begin={begin!r} is no way to begin a transaction. "
-        f"'immediate', 'deferred' and 'driver' are. Write begin={guess!r}."
-    )
-    raise UsageError(msg)
-
-
-def make_safe(
-    engine: Engine, *, begin: Begin = "immediate", timeout: float = 5.0, wal: bool = True
-) -> Engine:
-    """Let an SQLite engine begin its transactions explicitly, and return it.
-
-    ``immediate`` takes the write lock when a transaction begins, so that no update can be lost
-    and none is refused half-way; ``deferred`` takes it at the first write, as most production
-    code does; ``driver`` leaves transactions to the driver's own habit (no ``BEGIN`` before a
-    ``SELECT``). One transaction can choose for itself with
-    ``connection.execution_options(sqlite_begin="deferred")``.
-
-    Args:
-        engine: An engine (or the ``sync_engine`` of an async one) on an SQLite file.
-        begin: How transactions begin.
-        timeout: How many seconds a statement waits for a lock.
-        wal: Whether to switch the file to write-ahead logging, in which readers never wait.
-    """
-    from sqlalchemy import event
-
-    _known(begin, "make_safe")
-
-    def connect(dbapi: Any, _record: object) -> None:
-        if begin != "driver":
-            dbapi.isolation_level = None
-        cursor = dbapi.cursor()
-        if wal:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=OFF")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA busy_timeout={int(timeout * 1000)}")
-        cursor.close()
-
-    def on_begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if options.get("isolation_level") == "AUTOCOMMIT":
-            return
-        chosen = options.get("sqlite_begin", begin)
-        _known(chosen, "execution_options")
-        if chosen != "driver":
-            connection.exec_driver_sql(_BEGIN[chosen])
-
-    event.listen(engine, "connect", connect)
-    if begin != "driver":
-        event.listen(engine, "begin", on_begin)
-    return engine
+_PREFIX = "pytest-concurrency-sqlite-"
 
 
 @final
@@ -109,14 +50,15 @@ class SqliteServer:
             directory: Where to put files; a new private directory by default.
             timeout: How many seconds a statement waits for a lock.
         """
-        _known(begin, "SqliteServer")
-        self.begin = begin
+        refuse_unknown(begin, "SqliteServer")
+        self.begin: Begin = begin
         self.memory = memory
         self._timeout = timeout
         self._own = directory is None and not memory
         self._directory = directory
         if self._own:
-            self._directory = Path(tempfile.mkdtemp(prefix="pytest-concurrency-sqlite-"))
+            _sweep(Path(tempfile.gettempdir()))
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._templates: dict[str, _FileTemplate | _MemoryTemplate] = {}
         self._numbers = count(1)
         self._kept = False
@@ -129,10 +71,12 @@ class SqliteServer:
             found = self._templates[name] = made(name, build)
         return found
 
+    ask = None
+
     def describe(self) -> str:
         """Return one line for a header."""
         where = "in memory" if self.memory else "file, WAL"
-        begin = {"driver": "the driver begins"}.get(self.begin, _BEGIN.get(self.begin, ""))
+        begin = {"driver": "the driver begins"}.get(self.begin, STATEMENTS.get(self.begin, ""))
         return f"SQLite {sqlite3.sqlite_version} ({where}, {begin})"
 
     def stop(self) -> None:
@@ -165,6 +109,8 @@ class SqliteServer:
 
     def _keep(self) -> None:
         self._kept = True
+        if self._own and self._directory is not None:
+            (self._directory / "kept").touch()
 
 
 @final
@@ -217,6 +163,26 @@ class _MemoryTemplate:
 
     def forget(self) -> None:
         self._image.close()
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the directories of processes that were killed, except those with kept databases."""
+    if os.name != "posix":  # where asking whether a process lives can end it
+        return
+    for directory in parent.glob(f"{_PREFIX}*"):
+        number = directory.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdigit() and not _lives(int(number)) and not (directory / "kept").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _build(url: URL, build: Build, prepare: Callable[[Engine], Engine]) -> None:

@@ -53,6 +53,10 @@ class Statement:
         """Return the statement on one line of at most ``width`` columns, values filled in."""
         return sql_text(self.sql, self.parameters, width=width)
 
+    def told(self, width: int = 60) -> str:
+        """Return the text and, if it is known, the line that caused it."""
+        return f"{self.text(width)}  at {self.place}" if self.place else self.text(width)
+
 
 def _value(value: object) -> str:
     if isinstance(value, bytes | bytearray | memoryview):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_concurrency.db.innodb import InnodbProbe
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pytest_concurrency.db.watch import EngineWatch
 
 
+SQLITE_LOCK = "the database's write lock"
+
+_LONG_NS = 5_000_000
 _SYNC = {"asyncpg": "psycopg", "aiomysql": "pymysql", "asyncmy": "pymysql"}
 
 
@@ -79,21 +83,33 @@ def control_engine(engine: Engine) -> Engine:
 def lock_waits(watch: EngineWatch) -> dict[WatchedConnection, Wait]:
     """Return which connections of an engine wait for a lock now, and for whom.
 
-    It answers in about a millisecond, for PostgreSQL, MariaDB and MySQL; SQLite cannot be asked.
+    PostgreSQL, MariaDB and MySQL are asked; for SQLite it is inferred from who holds the write
+    lock and whose statement has not ended for some milliseconds.
 
     Args:
         watch: The watch of the engine.
     """
+    active = [one for one in watch.connections if one.current is not None]
     probe = probe_for(watch.engine)
-    if probe is None or watch.engine.dialect.is_async:
-        return {}
+    if probe is None:
+        return _inferred(watch, active)
     found: dict[WatchedConnection, Wait] = {}
     control = control_engine(watch.engine)
     with control.connect() as connection:
-        for one in watch.connections:
-            numbers = probe.blockers(connection, one.number) if one.current else None
+        for one in active:
+            numbers = probe.blockers(connection, one.number)
             if numbers is not None:
                 names = tuple(watch.name_of(number) for number in numbers)
                 found[one] = Wait(blocked_by=names, lock=probe.lock(connection, one.number))
     control.dispose()
     return found
+
+
+def _inferred(watch: EngineWatch, active: list[WatchedConnection]) -> dict[WatchedConnection, Wait]:
+    writers = [one for one in watch.connections if one.wrote]
+    long_ago = perf_counter_ns() - _LONG_NS
+    return {
+        one: Wait(blocked_by=tuple(writer.name for writer in writers), lock=SQLITE_LOCK)
+        for one in active
+        if writers and one not in writers and one.current and one.current.started_ns < long_ago
+    }

@@ -220,7 +220,7 @@ class EngineWatch:
         def wrapped(connection: Any) -> None:
             try:
                 found = self.of(connection)
-            except NotImplementedError:  # SQLAlchemy's first look at the server: not in a pool
+            except RuntimeError:  # SQLAlchemy's first look at the server: not in a pool
                 plain(connection)
                 return
             if not found.in_transaction:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 from sqlalchemy.engine import CursorResult, Result
 from sqlalchemy.exc import MissingGreenlet
@@ -35,6 +35,30 @@ _GUARDED = (
 )  # fmt: skip
 
 
+def _guard(name: str) -> Callable[..., Any]:
+    plain = getattr(Session, name)
+
+    @wraps(plain)
+    def method(self: GuardedSession, *args: Any, **kwargs: Any) -> Any:
+        __tracebackhide__ = True
+        with self._ownership:
+            try:
+                return plain(self, *args, **kwargs)
+            except Exception as error:
+                self._scope.annotate(error, self.name)
+                raise
+
+    return method
+
+
+def _guard_all(kind: type[GuardedSession]) -> type[GuardedSession]:
+    """Let every method that uses a session hold that the worker may."""
+    for name in _GUARDED:
+        setattr(kind, name, _guard(name))
+    return kind
+
+
+@_guard_all
 class GuardedSession(Session):
     """A session that refuses a second worker.
 
@@ -88,26 +112,6 @@ class GuardedSession(Session):
         return rows
 
 
-def _guard(name: str) -> Callable[..., Any]:
-    plain = getattr(Session, name)
-
-    @wraps(plain)
-    def method(self: GuardedSession, *args: Any, **kwargs: Any) -> Any:
-        __tracebackhide__ = True
-        with self._ownership:
-            try:
-                return plain(self, *args, **kwargs)
-            except Exception as error:
-                self._scope.annotate(error, self.name)
-                raise
-
-    return method
-
-
-for _name in _GUARDED:
-    setattr(GuardedSession, _name, _guard(_name))
-
-
 @final
 class WorkerSession(GuardedSession):
     """A session on a connection of its own. Its commits are real.
@@ -141,12 +145,16 @@ class AsyncWorkerSession(AsyncSession):
     """An async session on a connection of its own. Its commits are real."""
 
     sync_session_class = GuardedSession
-    sync_session: GuardedSession
+
+    @property
+    def guarded(self) -> GuardedSession:
+        """The sync session behind this one."""
+        return cast("GuardedSession", self.sync_session)
 
     @property
     def name(self) -> str:
         """The session's name."""
-        return self.sync_session.name
+        return self.guarded.name
 
     async def start(
         self, what: Executable | str | Callable[..., Any], *args: Any, **kwargs: Any
@@ -159,7 +167,7 @@ class AsyncWorkerSession(AsyncSession):
             args: For a statement, its parameters; for a function, what follows the session.
             kwargs: For a function, its keyword arguments.
         """
-        guarded = self.sync_session
+        guarded = self.guarded
         before = guarded._step  # noqa: SLF001
         if isinstance(before, AsyncStep):
             await before.settle()

@@ -10,21 +10,15 @@ from types import CodeType
 from typing import Any, Final, TypeAlias, final
 
 from pytest_concurrency.errors import InternalError
+from pytest_concurrency.explore.patience import SPIN, calm, let_time_pass
 from pytest_concurrency.explore.program import FOREVER, Guide, Touch, Trace
 from pytest_concurrency.explore.record import ends
-from pytest_concurrency.explore.rescue import hung, rescue
+from pytest_concurrency.explore.rescue import rescue
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
 
 _get_ident = _thread.get_ident
 EVERYTHING: Final[Touch] = ("*", True)
 """Touched by a step that happened only because nobody else could do anything."""
-
-_MOMENT = 1e-6
-"""Added whenever time moves, so that a wait is never found shorter than was asked, for rounding."""
-
-_SPIN = 3_000
-_LONGEST = 60_000
-
 
 Region: TypeAlias = tuple[str, int, int]
 """Lines of a file, by its name without directories: from, to."""
@@ -65,8 +59,8 @@ class Stage:
         self.polling = False
         self.draining = False
         self.steps = 0
-        self._run = 0
-        self._yields = False
+        self.ran = 0
+        self.yields = False
         self._fresh: list[Worker] = []
         self._parent: Worker | None = None
         self.together: Sequence[Region] = ()
@@ -75,12 +69,6 @@ class Stage:
         self.leave: Callable[[], None] = lambda: None
         self.own: Callable[[CodeType], bool] = lambda _code: True
         self.diagnose: Callable[[Stage], BaseException] = lambda _stage: InternalError("stuck")
-
-    # ---- points -------------------------------------------------------------------------------
-
-    def mine(self) -> bool:
-        """Whether the calling thread is the controlled one that runs."""
-        return self.ident == _get_ident() and not self.aborting
 
     def point(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
         """Pause here if the guide says so; then write the step down."""
@@ -109,21 +97,8 @@ class Stage:
         trace.labels.append(label)
         trace.touched.append(touches)
         self.steps += 1
-        if self.steps - self._run > _SPIN:
-            self._spin()
-
-    def _spin(self) -> None:
-        """Let others run when a worker goes on and on; give up when all do."""
-        self._run = self.steps
-        if self.steps > _LONGEST:
-            self.verdict = hung(self, f"did not end within {_LONGEST:,} points")
-            raise self.verdict if self.current.number == 0 else self._stop()
-        if sum(worker.able for worker in self.live) > 1:
-            self.trace.spun = self._yields = True
-            self.budget = 0
-
-    def _stop(self) -> BaseException:
-        return Abandoned()
+        if self.steps - self.ran > SPIN:
+            calm(self)
 
     def operate(
         self,
@@ -155,7 +130,7 @@ class Stage:
             if not ready():
                 worker.able = False
                 worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
-                self._change(worker)
+                self.changed(worker)
         if not worker.able or (self.budget <= 0 and self.started):
             self._pause(label, touches)
         timed_out, worker.timed_out = worker.timed_out, False
@@ -174,20 +149,19 @@ class Stage:
                 able = worker.ready()
                 if able != worker.able:
                     worker.able = able
-                    self._change(worker)
+                    self.changed(worker)
 
-    def _change(self, worker: Worker) -> None:
+    def changed(self, worker: Worker) -> None:
+        """Write down that a worker became able, or unable, to run."""
         trace = self.trace
         trace.changes.append((len(trace.workers), worker.number, worker.able))
-
-    # ---- the baton ----------------------------------------------------------------------------
 
     def _pause(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
         worker = self.current
         worker.pending = (label, touches)
         target = self._after(worker)
         if target is not worker:
-            self._run = self.steps
+            self.ran = self.steps
             self._hand(target)
             self._wait(worker)
         worker.pending = None
@@ -242,32 +216,18 @@ class Stage:
                 current = None
         while True:
             able = [worker.number for worker in self.live if worker.able]
-            if self._yields and current is not None and len(able) > 1:
+            if self.yields and current is not None and len(able) > 1:
                 able.remove(current)
                 current = None
-            self._yields = False
+            self.yields = False
             if able:
                 number, self.budget = self.guide.choose(current, able)
                 return self.workers[number]
-            if not self._let_time_pass():
+            if not let_time_pass(self):
                 if self.draining and all(worker.daemon for worker in self.live[1:]):
                     return self.workers[0]
                 self.verdict = self.verdict or self.diagnose(self)
                 return self.workers[0]
-
-    def _let_time_pass(self) -> bool:
-        deadlines = [worker.deadline for worker in self.live if worker.deadline is not None]
-        if not deadlines:
-            return False
-        self.now = max(self.now, min(deadlines)) + _MOMENT
-        for worker in self.live:
-            if worker.deadline is not None and worker.deadline <= self.now:
-                worker.able = worker.timed_out = True
-                worker.deadline = None
-                self._change(worker)
-        return True
-
-    # ---- workers ------------------------------------------------------------------------------
 
     def start(self, call: Callable[[], Any], *, arrives: bool = True) -> Worker:
         """Make a new worker, which can run from now on.
@@ -287,7 +247,7 @@ class Stage:
         self.started += 1
         if self.started == 1:
             self.budget = 0
-        self._change(worker)
+        self.changed(worker)
         self._fresh.append(worker)
         if arrives:
             self._arrive()
@@ -318,7 +278,7 @@ class Stage:
         if worker in self.live:
             ends(self.trace, worker)
             self.live.remove(worker)
-            self._change(worker)
+            self.changed(worker)
             self.refresh()
             self._hand(self._after(worker))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
 from pytest_concurrency.slo.evidence import Source, evidence_of
@@ -70,6 +70,7 @@ class Policy:
         is_quick: Answer fast rather than surely, for a development loop.
         reference_ns: How long the canary takes on this machine at its best, if it is known.
         observe: Called with every verdict before anything is raised.
+        collect: What ``until_decided`` does instead with a timer, such as racing a rival.
         on_canary: Called with the fastest run of the canary, to be the next reference.
     """
 
@@ -81,6 +82,7 @@ class Policy:
     is_quick: bool = False
     reference_ns: int | None = None
     observe: Callable[[Verdict], None] | None = field(default=None, compare=False)
+    collect: Callable[[Any], Iterator[int]] | None = field(default=None, compare=False)
     on_canary: Callable[[int], None] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -129,20 +131,25 @@ def assert_slo(
     if not objectives:
         msg = "assert_slo: there is no objective. Write assert_slo(outcome, 'p95 < 50ms')."
         raise UsageError(msg)
-    evidence = evidence_of(source)
     read = [as_objective(each) for each in objectives]
-    errors = Errors(met=policy.error, missed=policy.error)
-    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
-    verdicts = [
-        decided[each]
-        if each in decided
-        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
-        for each in read
-    ]
+    verdicts = _judged(source, read, policy)
     if any(each.metric in ABOUT_ERRORS for each in read):
         getattr(source, "errors", None)  # an outcome wants its errors to be looked at
     enforce(verdicts, policy)
     return verdicts
+
+
+def _judged(source: Source, objectives: Sequence[Objective], policy: Policy) -> list[Verdict]:
+    """Return a verdict for each; what ``until_decided`` has decided stays decided."""
+    evidence = evidence_of(source)
+    errors = Errors(met=policy.error, missed=policy.error)
+    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
+    return [
+        decided[each]
+        if each in decided
+        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
+        for each in objectives
+    ]
 
 
 def current_policy() -> Policy:

@@ -130,6 +130,8 @@ def decide(
     seconds: float | str | None = None,
 ) -> Iterator[int]:
     """Yield until everything is decided or a budget is spent; see ``PerfTimer.until_decided``."""
+    if decision.policy.collect is not None:
+        return decision.policy.collect(timer)
     if not decision.objectives:
         msg = (
             "until_decided(): there is no objective to decide about. "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,18 +14,12 @@ from time import perf_counter_ns
 from typing import IO, Final, Self
 
 from pytest_concurrency.errors import BrokenPromise, UsageError
-from pytest_concurrency.slo.deciding import share_of_look
-from pytest_concurrency.slo.intervals import quantile_interval, quantile_of
-from pytest_concurrency.slo.pairs import Comparison, read_claim, state_of
+from pytest_concurrency.slo.pairs import ORDERS, Comparison, Ratios
 from pytest_concurrency.slo.perf import PerfTimer
 from pytest_concurrency.slo.quantities import duration_ns
 
-_SCALE: Final = 1e9
-_FIRST_LOOK: Final = 10
-_GROWTH: Final = 1.5
 _ERROR: Final = 0.01
 _GRACE_SECONDS: Final = 5.0
-_ORDERS: Final = ((False, True, True, False), (True, False, False, True))
 
 
 @contextmanager
@@ -174,43 +167,24 @@ def race(
         claim: What must hold of new, which is here, and old.
         conclude: Called with what was found.
         seconds: The longest to go on.
-        error: How often each verdict may be wrong.
+        error: How often a verdict may be wrong.
     """
-    limit, is_upper = read_claim(claim)
     budget_ns = duration_ns(seconds, where="--slo-against")
+    ratios, draw = Ratios(claim, error=error), Random(0)  # noqa: S311 - an order, not a secret
     yield 0
-    timer.clear()
     rival.take(1)
-    draw = Random(0)  # noqa: S311 - an order, not a secret
-    new_ns, old_ns, ratios = array("q"), array("q"), array("q")
-    began_ns, next_look, look, rounds = perf_counter_ns(), _FIRST_LOOK, 0, 0
-    while True:
-        rounds += 2
-        new_first, old_first = len(new_ns), len(old_ns)
-        for is_rival in draw.choice(_ORDERS):
+    timer.clear()
+    began_ns, has_ended = perf_counter_ns(), False
+    while not has_ended:
+        new_ns: list[float] = []
+        old_ns: list[float] = []
+        for is_rival in draw.choice(ORDERS):
             if is_rival:
-                old_ns += array("q", rival.take(1))
+                old_ns += rival.take(1)
                 continue
-            yield rounds
+            yield 2 * ratios.pairs + 1
             new_ns.append(timer.samples.without_waits()[-1])
             timer.clear()
-        ratios.append(round(_SCALE * sum(new_ns[new_first:]) / max(sum(old_ns[old_first:]), 1)))
-        is_last = perf_counter_ns() - began_ns > budget_ns
-        if not is_last and len(ratios) < next_look:
-            continue
-        ratio = quantile_interval(ratios, 0.5, error * share_of_look(look)).over(_SCALE)
-        look, next_look = look + 1, int(len(ratios) * _GROWTH)
-        state = state_of(ratio, limit, is_upper=is_upper)
-        if is_last or state != "undecided":
-            break
-    conclude(
-        Comparison(
-            claim=claim,
-            state=state,
-            ratio=ratio,
-            pairs=rounds,
-            new_ns=quantile_of(sorted(new_ns), 0.5),
-            old_ns=quantile_of(sorted(old_ns), 0.5),
-            confidence=1 - error,
-        )
-    )
+        ratios.add(new_ns, old_ns)
+        has_ended = ratios.look(is_last=perf_counter_ns() - began_ns > budget_ns)
+    conclude(ratios.comparison())

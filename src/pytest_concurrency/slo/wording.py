@@ -67,7 +67,7 @@ def row(verdict: Verdict) -> tuple[str, str, str, str, str]:
     )
     state = f"{verdict.state} ({verdict.tier})" if verdict.tier else verdict.state
     name = f"{verdict.slo}: {objective}" if verdict.slo else str(objective)
-    return name, _value(verdict), bounds, _calls(verdict.calls), state
+    return name, _value(verdict), bounds, _calls(verdict.calls) if verdict.calls else "", state
 
 
 def table(rows: Iterable[tuple[str, ...]]) -> list[str]:
