@@ -10,17 +10,18 @@ from functools import partial
 import pytest
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.explore.coroutines import TaskProgram
-from pytest_concurrency.explore.explorer import explore
-from pytest_concurrency.explore.failures import Deadlock, Hang
+from pytest_concurrency.explore.coroutines import (
+    OnALoop,
+    explore_coroutines,
+    refuse_coroutines,
+)
+from pytest_concurrency.explore.failures import Deadlock, Hang, NothingExplored
 from pytest_concurrency.explore.outside import Uncontrolled
 from pytest_concurrency.explore.settings import Settings
 
 
 def explored(body, **options):
-    settings = Settings(**options)
-    with TaskProgram(body, settings) as program:
-        return explore(program, settings)
+    return explore_coroutines(body, Settings(**options))
 
 
 class Counter:
@@ -559,6 +560,28 @@ def test_run_refuses_a_plain_function_among_coroutines():
         "is not a coroutine and does not make one. Workers are all coroutines or all functions. "
         "Write run(f(), g()) with async def f and async def g."
     )
+
+
+def test_loop_refuses_to_explore_one_worker():
+    """One worker alone has no orders, so it is no pass."""
+    counter = Counter()
+
+    with pytest.raises(NothingExplored) as caught:
+        explored(lambda run: run(counter.increment))
+
+    assert str(caught.value) == (
+        "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."
+    )
+
+
+def test_coroutines_are_noticed_among_calls_and_results():
+    """A coroutine function, a coroutine or a result that is one needs a loop; others do not."""
+    counter = Counter()
+
+    refuse_coroutines([len, print, None])
+    for given in (counter.increment, counter.increment()):
+        with pytest.raises(OnALoop):
+            refuse_coroutines([given])
 
 
 # ---- manners ----------------------------------------------------------------------------------

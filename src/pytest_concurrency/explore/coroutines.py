@@ -4,18 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, Self, TypeAlias
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.emptiness import alone
+from pytest_concurrency.explore.exploration import Exploration
+from pytest_concurrency.explore.explorer import explore
+from pytest_concurrency.explore.failures import NothingExplored
 from pytest_concurrency.explore.program import BODY, Guide, Trace
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.tasks import TaskStage
 
+_TOGETHER = 2
+"""The body and one worker: too few to come in different orders."""
+
 Starter: TypeAlias = "Callable[[], Awaitable[Any]] | Coroutine[Any, Any, Any]"
 """A coroutine, or what makes one."""
+
+
+class OnALoop(BaseException):
+    """Ends the first play of a body that turns out to run coroutines: it needs a loop."""
+
+
+def refuse_coroutines(given: Iterable[object]) -> None:
+    """Raise `OnALoop` if any of the calls given to ``run``, or of their results, is a coroutine.
+
+    Args:
+        given: Calls or results; coroutines among them are closed.
+    """
+    found = [each for each in given if inspect.iscoroutine(each)]
+    for each in found:
+        each.close()
+    if found or any(map(inspect.iscoroutinefunction, given)):
+        raise OnALoop
+
+
+def explore_coroutines(body: Callable[..., Any], settings: Settings) -> Exploration:
+    """Explore a body whose workers are coroutines: what `interleave` does with one.
+
+    Args:
+        body: A function or coroutine function; its argument starts the workers.
+        settings: How far, what first, and how to replay.
+    """
+    __tracebackhide__ = True
+    with TaskProgram(body, settings) as program:
+        found = explore(program, settings)
+        if program.most_workers <= _TOGETHER:
+            raise NothingExplored(alone())
+    return found
 
 
 class TaskProgram:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_concurrency.explore.case import Case, Step
@@ -13,10 +13,12 @@ from pytest_concurrency.explore.snapshot import fingerprint
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-_VALUES = 3
-"""How many different values an argument takes in one program: calls should meet."""
+_VALUES = (1, 2, 2, 3)
+"""How many values an argument takes in one program, each as likely: few, so that calls meet."""
 
-_AROUND = 2
+_BEFORE = (0, 0, 1, 2)
+_AFTER = (0, 1, 2)
+"""How many calls come before and after, each as likely; what went wrong often shows only after."""
 
 
 class _Stop(BaseException):
@@ -27,7 +29,7 @@ class _Stop(BaseException):
         self.error = error
 
 
-class _Failing(Exception):  # noqa: N818 - never shown: it tells Hypothesis that a program fails
+class _Failing(Exception):
     pass
 
 
@@ -47,9 +49,9 @@ def cases(
     def case(draw: Callable[[Any], Any]) -> Case:
         drawing = _Drawing(draw, operations)
         first = drawing.once("first")
-        before = drawing.calls(0, _AROUND)
-        together = [drawing.calls(1, length) for _ in range(workers)]
-        after = [*drawing.calls(0, _AROUND), *drawing.once("last")]
+        before = drawing.calls(_BEFORE)
+        together = [drawing.calls([*range(1, length), *[length] * length]) for _ in range(workers)]
+        after = [*drawing.calls(_AFTER), *drawing.once("last")]
         return Case(*together, before=[*first, *drawing.makers, *before], after=after)
 
     return case()
@@ -70,11 +72,10 @@ class _Drawing:
         """Return a call of each operation that has its turn now."""
         return [self._call(name) for name, each in self._operations.items() if each.turn == turn]
 
-    def calls(self, least: int, most: int) -> list[Step]:
-        """Draw some calls."""
+    def calls(self, sizes: Sequence[int]) -> list[Step]:
+        """Draw some calls, as many as one of the sizes says."""
         from hypothesis import strategies as st
 
-        sizes = [*range(least, most), *[most] * (most - least + 1)]
         size = self._draw(st.sampled_from(sizes))
         return [self._call(self._draw(st.sampled_from(self._names))) for _ in range(size)]
 
@@ -89,8 +90,9 @@ class _Drawing:
             return self._made(strategy)
         name = repr(strategy)
         if name not in self._pools:
-            values = st.lists(strategy, min_size=1, max_size=_VALUES, unique_by=fingerprint)
-            self._pools[name] = self._draw(values)
+            count = self._draw(st.sampled_from(_VALUES))
+            values = [self._draw(strategy) for _ in range(count)]
+            self._pools[name] = list({fingerprint(value): value for value in values}.values())
         return self._draw(st.sampled_from(self._pools[name]))
 
     def _made(self, bundle: Any) -> Made:
@@ -111,10 +113,13 @@ class _Drawing:
         return chosen
 
 
-def drawn_outside(strategy: SearchStrategy[Case]) -> Case | None:
+def drawn_outside(strategy: SearchStrategy[Case]) -> tuple[Case, bool] | None:
     """Draw a program from the test that Hypothesis is running, if it runs one.
 
     Hypothesis then makes the program smaller together with the rest of that test's data.
+
+    Returns:
+        The program, and whether this is the run whose failure is shown.
     """
     import hypothesis
 
@@ -122,8 +127,8 @@ def drawn_outside(strategy: SearchStrategy[Case]) -> Case | None:
         return None
     from hypothesis.control import current_build_context
 
-    drawn: Case = current_build_context().data.draw(strategy)
-    return drawn
+    context = current_build_context()
+    return context.data.draw(strategy), bool(getattr(context, "is_final", True))
 
 
 def smallest_failing(

@@ -19,7 +19,7 @@ from pytest_concurrency.explore.operations import Operation, is_asynchronous, op
 from pytest_concurrency.explore.program import BODY, Trace
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.trial import Trial
+from pytest_concurrency.explore.trial import NotLinearizable, Trial
 
 _SHRINKING = 1.0
 _FEWEST = 30
@@ -58,7 +58,7 @@ def linearizable(
     key: Key | None = None,
     workers: int = 2,
     operations_each: int = 3,
-    examples: int = 50,
+    examples: int = 200,
     schedules: int = 100,
     preemptions: int = 2,
     seconds: float = 10.0,
@@ -176,8 +176,7 @@ class _Check:
         with self._trial:
             drawn = drawn_outside(strategy)
             if drawn is not None:
-                self._explore(self._possible(drawn) or Case())
-                return self._report()
+                return self._drawn(*drawn)
             found = smallest_failing(
                 strategy,
                 self._fails,
@@ -195,6 +194,16 @@ class _Check:
                 "concurrent_runner if it is not written in Python."
             )
             raise NothingExplored(msg)
+        return self._report()
+
+    def _drawn(self, case: Case, is_final: bool) -> Linearizable:  # noqa: FBT001
+        """Explore a program of a test that Hypothesis runs; explain only what will be shown."""
+        __tracebackhide__ = True
+        if self._fails(case):
+            if not is_final:
+                msg = f"{self._trial.specification.name} is not linearizable."
+                raise NotLinearizable(msg)
+            self._explore(self._possible(case) or case)
         return self._report()
 
     def _explore(self, case: Case) -> None:

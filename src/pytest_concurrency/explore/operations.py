@@ -46,7 +46,7 @@ class Made:
         return f"Made({self.place})"
 
 
-class Unmet(Exception):  # noqa: N818 - an answer, not an error of ours
+class Unmet(Exception):
     """A rule was called whose precondition does not hold."""
 
 
