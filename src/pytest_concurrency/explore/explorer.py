@@ -16,7 +16,7 @@ from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
 
-_PASSED_THROUGH = ("Skipped", "Exit")
+_PASSED_THROUGH = ("Skipped", "Exit", "OnALoop")
 
 
 @final
