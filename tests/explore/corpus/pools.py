@@ -120,7 +120,7 @@ def timer_fires_after_its_interval(_run):
     assert fired[0] >= 60
 
 
-@correct("executor", sound=a_lock, broken=NoLock, complete=False, budget=2_000)
+@correct("executor", sound=a_lock, broken=NoLock, complete=False, budget=600)
 def executor_under_a_lock(_run, lock):
     tally = Tally(lock())
     with ThreadPoolExecutor(2) as pool:
@@ -129,20 +129,20 @@ def executor_under_a_lock(_run, lock):
     assert tally.value == 2
 
 
-@correct("executor", complete=False, budget=1_000)
+@correct("executor", complete=False, budget=400)
 def map_keeps_the_order(_run):
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(lambda number: number * number, [1, 2, 3])) == [1, 4, 9]
 
 
-@correct("executor", complete=False, budget=1_000)
+@correct("executor", complete=False, budget=400)
 def futures_as_they_complete(_run):
     with ThreadPoolExecutor(2) as pool:
         futures = [pool.submit(pow, 2, exponent) for exponent in (2, 3)]
         assert sorted(future.result() for future in as_completed(futures)) == [4, 8]
 
 
-@correct("executor", sound=a_lock, broken=NoLock, complete=False, budget=1_000)
+@correct("executor", sound=a_lock, broken=NoLock, complete=False, budget=400)
 def tasks_of_three_on_two_workers_locked(_run, lock):
     tally = Tally(lock())
     pool = ThreadPoolExecutor(2)
@@ -152,7 +152,7 @@ def tasks_of_three_on_two_workers_locked(_run, lock):
     assert tally.value == 3
 
 
-@correct("executor", sound=2, broken=1, fails=TimeoutError, complete=False, budget=1_000)
+@correct("executor", sound=2, broken=1, fails=TimeoutError, complete=False, budget=400)
 def task_waits_for_another_task(_run, size):
     with ThreadPoolExecutor(size) as pool:
 
@@ -162,7 +162,7 @@ def task_waits_for_another_task(_run, size):
         assert pool.submit(outer).result() == 0
 
 
-@correct("executor", complete=False, budget=1_000)
+@correct("executor", complete=False, budget=400)
 def executor_in_a_worker(run):
     totals = []
 
@@ -174,7 +174,7 @@ def executor_in_a_worker(run):
     assert totals == [3, 3]
 
 
-@correct("executor", complete=False, budget=1_000)
+@correct("executor", complete=False, budget=400)
 def error_of_a_task_reaches_its_future(_run):
     with ThreadPoolExecutor(2) as pool:
         future = pool.submit(int, "x")
@@ -205,7 +205,7 @@ def future_awaited_by_another_worker(run):
     assert got == [42]
 
 
-@correct("own threads", complete=False, budget=1_000)
+@correct("own threads", complete=False, budget=400)
 def actor_with_a_mailbox(run):
     mailbox, state = Queue(), {"value": 0}
 
@@ -221,7 +221,7 @@ def actor_with_a_mailbox(run):
     assert state["value"] == 3
 
 
-@correct("executor", complete=False, budget=3_000)
+@correct("executor", complete=False, budget=1_000)
 def sections_of_three_workers(run):
     tally = Tally(Lock())
 
