@@ -12,7 +12,7 @@ from pytest_concurrency.explore.reduction import Walk
 from pytest_concurrency.explore.schedule import Leg, token
 
 _WIDTH: Final = 94
-_WIDEST: Final = 38
+_USUAL: Final = 38
 _MANY: Final = 16
 _LONGEST: Final = 98
 _NEAR: Final = 3
@@ -155,7 +155,7 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
 def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
     workers = sorted({row.worker for row in rows})
     number = len(str(len(rows))) + 1
-    width = min(_WIDEST, (_WIDTH - number) // max(len(workers), 1))
+    width = _column(rows, workers, (_WIDTH - number) // max(len(workers), 1))
     lines = [" " * number + "".join(f"{worker_name(w, names):<{width}}" for w in workers).rstrip()]
     stacked = any(
         len(f"{row.where}  {row.source}") > width - 2 for row in rows if row.worker != workers[-1]
@@ -169,6 +169,13 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
             for j, cell in enumerate(cells)
         ]
     return lines
+
+
+def _column(rows: Sequence[_Row], workers: Sequence[int], most: int) -> int:
+    """Return how wide a column is: as wide as its lines want, if there is room for that."""
+    wanted = [len(f"{row.where}  {row.source}") + 2 for row in rows if row.worker != workers[-1]]
+    widest = max([_USUAL, *wanted])
+    return widest if widest <= most else min(_USUAL, most)
 
 
 def _cells(row: _Row, room: int, *, stacked: bool) -> list[str]:
