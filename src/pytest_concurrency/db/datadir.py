@@ -74,9 +74,14 @@ def make_data(binaries: Binaries, directory: Path, user: str | None, *, cache: P
         options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1"]
         if binaries.major >= _SETS:  # before, initdb itself needs a megabyte of /dev/shm
             options += ["-c", "dynamic_shared_memory_type=mmap"]
-        _run(
-            [binaries.directory / "initdb", "-D", making / "data", "-U", "postgres", *options], user
-        )
+        try:
+            _run(
+                [binaries.directory / "initdb", "-D", making / "data", "-U", "postgres", *options],
+                user,
+            )
+        except UsageError:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
         making.rename(cached)
     home = directory / "home"
     home.mkdir()
