@@ -162,8 +162,9 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
     )
     for i, row in enumerate(rows, 1):
         before = width * workers.index(row.worker)
-        room = width - 2 if row.worker != workers[-1] else _LONGEST - number - before
-        cells = _cells(row, room, stacked=stacked)
+        far = _LONGEST - number - before
+        room = width - 2 if row.worker != workers[-1] else far
+        cells = _cells(row, room, far, stacked=stacked)
         lines += [
             f"{i if j == 0 else '':<{number}}{'':<{before}}{cell}".rstrip()
             for j, cell in enumerate(cells)
@@ -178,7 +179,8 @@ def _column(rows: Sequence[_Row], workers: Sequence[int], most: int) -> int:
     return widest if widest <= most else min(_USUAL, most)
 
 
-def _cells(row: _Row, room: int, *, stacked: bool) -> list[str]:
+def _cells(row: _Row, room: int, far: int, *, stacked: bool) -> list[str]:
+    """Write a row's lines: code within the column, what it did as far as the page goes."""
     if stacked:
         hang = "  "
         source = textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent=hang + "  ")
@@ -188,6 +190,6 @@ def _cells(row: _Row, room: int, *, stacked: bool) -> list[str]:
         first = f"{row.where}  {row.source}".rstrip()
         cells = textwrap.wrap(first, room, subsequent_indent=hang)[:3]
     for text in dict.fromkeys(row.does):
-        told = textwrap.wrap(text, room, initial_indent=hang, subsequent_indent=hang + "  ")
+        told = textwrap.wrap(text, far, initial_indent=hang, subsequent_indent=hang + "  ")
         cells += told[:3]
     return cells
