@@ -9,8 +9,8 @@ import logging, sys
 import pytest
 
 def talk(worker):
-    print("out of", worker.index)
-    print("err of", worker.index, file=sys.stderr)
+    sys.stdout.write(f"out of {worker.index}\\n")
+    sys.stderr.write(f"err of {worker.index}\\n")
     logging.getLogger("app").warning("log of %s", worker.index)
     logging.getLogger("app").info("quiet")
 

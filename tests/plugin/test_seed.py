@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 SUITE = '''
+import sys
 import pytest
 
 @pytest.mark.parametrize("which", ["a", "b"])
@@ -14,7 +15,7 @@ def test_draw(concurrent_runner, which):
 
 @pytest.mark.concurrent(workers=2)
 def test_marked(worker):
-    print("DREW", worker.index, worker.random.random())
+    sys.stdout.write(f"DREW {worker.index} {worker.random.random()}\\n")
 '''
 
 

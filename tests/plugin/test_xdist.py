@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 SUITE = '''
-import os, threading
+import os, sys
 import pytest
 
 def fail():
@@ -22,7 +22,7 @@ def test_fails(concurrent_runner):
 
 @pytest.mark.concurrent(workers=3)
 def test_draws(worker):
-    print("DREW", worker.index, worker.random.random())
+    sys.stdout.write(f"DREW {worker.index} {worker.random.random()}\\n")
 
 @pytest.mark.parametrize("which", ["a", "b"])
 def test_session_seed(concurrent_runner, which):
