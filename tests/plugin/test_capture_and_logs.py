@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-SUITE = '''
+SUITE = """
 import logging, sys
 import pytest
 
@@ -28,7 +28,7 @@ def test_asks(concurrent_runner, capsys):
     out, err = capsys.readouterr()
     assert sorted(out.splitlines()) == ["out of 0", "out of 1"]
     assert sorted(err.splitlines()) == ["err of 0", "err of 1"]
-'''
+"""
 
 
 @pytest.mark.parametrize("capture", ["fd", "sys"])

@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-RUN = '''
+RUN = """
 import threading
 together = threading.Barrier(3)
 
 def test_run(concurrent_runner):
     outcome = concurrent_runner(lambda worker: (together.wait(5), worker.index)[1], workers=3)
     assert outcome.raise_errors().values == [0, 1, 2]
-'''
-HYPOTHESIS = '''
+"""
+HYPOTHESIS = """
 from hypothesis import assume, given, settings, strategies as st
 from pytest_concurrency import concurrent_runner
 
@@ -32,8 +32,8 @@ def test_finds(number):
     def check():
         assert number < 100
     concurrent_runner(check, workers=2).raise_errors()
-'''
-TIMEOUT = '''
+"""
+TIMEOUT = """
 import pytest, time, threading
 release = threading.Event()
 
@@ -47,21 +47,21 @@ def test_theirs_first(concurrent_runner):
 
 def test_goes_on():
     release.set()
-'''
-COVERED = '''
+"""
+COVERED = """
 import covered
 
 def test_run(concurrent_runner):
     concurrent_runner(covered.call, items=[0, 1, 2]).raise_errors()
-'''
-MODULE = '''
+"""
+MODULE = """
 def call(number):
     if number == 0:
         return "none"
     if number == 1:
         return "one"
     return "many"
-'''
+"""
 
 
 def test_hypothesis(suite):
@@ -85,9 +85,7 @@ def test_timeout_by_signal(suite):
 
 def test_timeout_by_thread(suite):
     """Ours comes first, before theirs ends the process."""
-    ran = suite(
-        TIMEOUT, "-o", "timeout_method=thread", "-k", "not theirs", plugins=["timeout"]
-    )
+    ran = suite(TIMEOUT, "-o", "timeout_method=thread", "-k", "not theirs", plugins=["timeout"])
 
     assert ran.outcomes == {"failed": 1, "passed": 1, "deselected": 1}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-SYNC = '''
+SYNC = """
 import threading
 import pytest
 
@@ -48,7 +48,7 @@ def test_default_was_eight():
 def test_hangs(worker):
     while True:
         pass
-'''
+"""
 
 
 def test_bodies_run_at_once(suite):
@@ -59,7 +59,7 @@ def test_bodies_run_at_once(suite):
     assert "HangError: 2 of 2 workers did not end" in ran.text
 
 
-ASYNC = '''
+ASYNC = """
 import pytest
 
 running = []
@@ -97,10 +97,15 @@ async def test_awaits(concurrent_runner):
         return worker.index
     outcome = await concurrent_runner(call, workers=3)
     assert outcome.values == [0, 1, 2]
-'''
+"""
 LOOPS = {
     "asyncio": ("asyncio", "pytest.mark.asyncio", "", "asyncio.sleep"),
-    "asyncio auto": ("asyncio", "pytest.mark.usefixtures()", "asyncio_mode = auto", "asyncio.sleep"),
+    "asyncio auto": (
+        "asyncio",
+        "pytest.mark.usefixtures()",
+        "asyncio_mode = auto",
+        "asyncio.sleep",
+    ),
     "anyio": ("anyio", "pytest.mark.anyio", "", "anyio.sleep"),
 }
 
@@ -112,7 +117,9 @@ def test_coroutines_run_in_the_loop_of_their_test(suite, plugin, mark, ini, slee
     test = f"import {module}\n" + ASYNC.replace("MARK", mark).replace("SLEEP", sleep)
     if plugin == "anyio":
         test = test.replace("def test_count", "def _count")
-        test = test.replace("    running.append", "    if len(running) == 3: running.clear()\n    running.append")
+        test = test.replace(
+            "    running.append", "    if len(running) == 3: running.clear()\n    running.append"
+        )
     if plugin == "asyncio":
         ini += "\nasyncio_default_fixture_loop_scope = function"
     ran = suite(test, plugins=[plugin], ini=ini or "addopts =")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ALL = '''
+ALL = """
 import threading
 import pytest
 
@@ -43,9 +43,9 @@ def test_hidden(concurrent_runner):
         raise ValueError("one\\ntwo")
     outcome = concurrent_runner(fail, workers=1)
     outcome.assert_all_equal()
-'''
+"""
 
-BOOK = '''\
+BOOK = """\
 concurrent_runner = <function concurrent_runner at 0x>
 
     def test_book(concurrent_runner):
@@ -72,9 +72,9 @@ E         6 x AssertionError: assert 1 == 2                    workers 0-2, 4-6
 E         1 x KeyError: 'B'                  at test_it.py:12  worker 3
 E       Worker 7 returned 'booked'. All 8 overlapped for TIME.
 
-test_it.py:16: AssertionError'''
+test_it.py:16: AssertionError"""
 
-CLAIM = '''\
+CLAIM = """\
 concurrent_runner = <function concurrent_runner at 0x>
 
     def test_claim(concurrent_runner):
@@ -82,9 +82,9 @@ concurrent_runner = <function concurrent_runner at 0x>
 E       pytest_concurrency.BrokenPromise: No value should come twice; 1 did:
 E         8 x 0  workers 0-7
 
-test_it.py:32: BrokenPromise'''
+test_it.py:32: BrokenPromise"""
 
-HIDDEN = '''\
+HIDDEN = """\
 concurrent_runner = <function concurrent_runner at 0x>
 
     def test_hidden(concurrent_runner):
@@ -105,7 +105,7 @@ E       1 of 1 worker failed; worker 0 is shown above.
 E         1 x ValueError: one  worker 0
 E       One worker ran alone.
 
-test_it.py:36: ValueError'''
+test_it.py:36: ValueError"""
 
 
 def shown(text):

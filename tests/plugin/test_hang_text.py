@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUITE = '''
+SUITE = """
 import asyncio
 import threading
 
@@ -41,7 +41,7 @@ def test_expected(concurrent_runner):
         concurrent_runner(fail, workers=2, timeout="50ms")
     release.set()
     assert [type(error) for error in hung.value.outcome.errors] == [KeyError]
-'''
+"""
 
 HANGS = """\
 concurrent_runner = <function concurrent_runner at 0x>

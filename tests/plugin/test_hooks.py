@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUITE = '''
+SUITE = """
 import pytest
 
 def fail():
@@ -24,8 +24,8 @@ def test_observed_is_not_looked_at(concurrent_runner):
 
 def test_nothing():
     pass
-'''
-CONFTEST = '''
+"""
+CONFTEST = """
 import json
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def pytest_concurrency_sink(config):
 def pytest_unconfigure(config):
     if not hasattr(config, "workerinput"):
         print("OBSERVED", observed)
-'''
+"""
 RECORDS = """\
 outcome test_it.py::test_in_a_fixture 4 4 0 0
 outcome test_it.py::test_observed_is_not_looked_at 1 1 1 0

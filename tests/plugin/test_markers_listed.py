@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-SUITE = '''
+SUITE = """
 import pytest
 
 @pytest.mark.performance
@@ -22,7 +22,7 @@ class TestServer:
     def test_server(self): pass
 
 def test_plain(): pass
-'''
+"""
 
 LISTED = textwrap.dedent("""\
     @pytest.mark.concurrent(*, workers=8, rounds=1, timeout='30s'): run the test's body from many \

@@ -6,13 +6,13 @@ import pytest
 
 from pytest_concurrency.plugin.options import OPTIONS
 
-ASK = '''
+ASK = """
 import pytest
 def test_ask(concurrent_runner, request):
     from pytest_concurrency.run.settings import current_settings
     settings = current_settings()
     print("WORKERS", settings.workers, "TIMEOUT", settings.timeout, settings.timeout_source)
-'''
+"""
 
 
 def asked(ran):

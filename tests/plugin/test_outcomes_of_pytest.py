@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-SUITE = '''
+SUITE = """
 import os, sys, warnings
 import pytest
 
@@ -62,7 +62,7 @@ def test_warns(concurrent_runner, recwarn):
 def test_strict(concurrent_runner):
     outcome = concurrent_runner(warn, workers=1)
     assert outcome.error_tally() == {"DeprecationWarning: old": 1}
-'''
+"""
 
 
 def test_a_worker_ends_its_test_as_the_main_thread_does(suite):
@@ -84,7 +84,7 @@ def test_a_worker_ends_its_test_as_the_main_thread_does(suite):
     assert "FAILED test_it.py::test_end[processes-exit] - SystemExit: 3" in ran.text
 
 
-INTERRUPTED = '''
+INTERRUPTED = """
 import os, signal, threading
 import pytest
 
@@ -109,7 +109,7 @@ def test_hangs(concurrent_runner, call, on):
 
 def test_never_runs():
     pass
-'''
+"""
 
 
 def test_ctrl_c_ends_the_session(pytester, environment):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SUITE = '''
+SUITE = """
 def book(worker):
     seat = worker.index + 40
     assert seat == 1
 
 def test_book(concurrent_runner):
     concurrent_runner(book, workers=1).raise_errors()
-'''
+"""
 
 
 def test_the_debugger_is_where_the_worker_was(pytester, environment):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUITE = '''
+SUITE = """
 import os, signal, time
 
 def die(worker):
@@ -15,7 +15,7 @@ def test_dies(concurrent_runner):
 
 def test_session_goes_on():
     pass
-'''
+"""
 
 DIES = """\
 concurrent_runner = <function concurrent_runner at 0x>

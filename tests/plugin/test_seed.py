@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-SUITE = '''
+SUITE = """
 import sys
 import pytest
 
@@ -16,7 +16,7 @@ def test_draw(concurrent_runner, which):
 @pytest.mark.concurrent(workers=2)
 def test_marked(worker):
     sys.stdout.write(f"DREW {worker.index} {worker.random.random()}\\n")
-'''
+"""
 
 
 def drawn(ran):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-QUIET = '''
+QUIET = """
 import threading
 together = threading.Barrier(2)
 
@@ -17,8 +17,8 @@ def test_alone(concurrent_runner):
 def test_skips(concurrent_runner):
     import pytest
     concurrent_runner(lambda: pytest.skip("no"), workers=2)
-'''
-APART = '''
+"""
+APART = """
 from concurrent.futures import Executor, Future
 
 class AtOnce(Executor):
@@ -29,7 +29,7 @@ class AtOnce(Executor):
 
 def test_apart(concurrent_runner):
     concurrent_runner(int, workers=2, on=AtOnce())
-'''
+"""
 
 
 @pytest.mark.parametrize("more", [(), ("-q",), ("-v",), ("--no-summary",), ("--collect-only",)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SUITE = '''
+SUITE = """
 import pytest
 import pytest_concurrency as pc
 
@@ -23,7 +23,7 @@ def test_timer():
 
 def test_missed(assert_performance):
     assert_performance("61.3ms", "50ms", "validation")
-'''
+"""
 MISSED = """\
 E       pytest_concurrency.BrokenPromise: Missed: validation within TIME
 E         took    TIME

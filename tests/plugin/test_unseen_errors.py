@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-SUITE = '''
+SUITE = """
 def fail(worker):
     if worker.index:
         raise KeyError("B")
@@ -21,9 +21,9 @@ def test_looks(concurrent_runner):
 def test_fails_by_itself(concurrent_runner):
     concurrent_runner(fail, workers=3)
     assert 0
-'''
+"""
 
-BLIND = '''\
+BLIND = """\
 worker = Worker(index=N, seed=N)
 
     def fail(worker):
@@ -36,7 +36,7 @@ E           if failures are expected, read outcome.errors.
 E           
 E           2 of 3 workers failed; worker N is shown above.
 E             2 x KeyError: 'B'  workers 1, 2
-E'''
+E"""
 
 
 @pytest.mark.parametrize("given", [(), ("--concurrency-unseen=fail",)])
@@ -45,7 +45,9 @@ def test_it_fails(suite, given):
     from re import sub
 
     ran = suite(SUITE, *given)
-    text = sub(r"index=\d", "index=N", sub(r"worker \d is", "worker N is", ran.section("test_blind")))
+    text = sub(
+        r"index=\d", "index=N", sub(r"worker \d is", "worker N is", ran.section("test_blind"))
+    )
 
     assert ran.outcomes == {"failed": 3, "passed": 1}
     assert text.startswith(BLIND)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SUITE = '''
+SUITE = """
 import os, sys
 import pytest
 
@@ -38,8 +38,8 @@ def test_crashes(concurrent_runner):
     concurrent_runner(int, workers=5)
     if os.environ.get("CRASH"):
         os._exit(1)
-'''
-CONFTEST = '''
+"""
+CONFTEST = """
 from pathlib import Path
 
 class Sink:
@@ -50,7 +50,7 @@ class Sink:
 
 def pytest_concurrency_sink(config):
     return Sink()
-'''
+"""
 RECORDS = """\
 test_crashes 5 5 0
 test_draws 3 3 0
@@ -71,7 +71,12 @@ def run(place, *more, crash=False):
     environment |= {"CRASH": "1"} if crash else {}
     return subprocess.run(
         [*command, "-rA", "--concurrency-seed=7", *more],
-        cwd=place, env=environment, capture_output=True, text=True, timeout=100, check=False,
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     ).stdout
 
 
@@ -105,7 +110,9 @@ def failure(text):
 
 def records(place, *, without=""):
     """Return what the sink was given; how many calls a skip lets end is a matter of luck."""
-    lines = place.joinpath("records.txt").read_text().replace("test_skips 2 1 1", "test_skips 2 N 1")
+    lines = (
+        place.joinpath("records.txt").read_text().replace("test_skips 2 1 1", "test_skips 2 N 1")
+    )
     lines = lines.replace("test_skips 2 2 2", "test_skips 2 N 1")
     return "".join(line for line in lines.splitlines(True) if not without or without not in line)
 

@@ -125,7 +125,7 @@ def _sendable_error(error: BaseException, worker: Worker) -> BaseException:
 
 
 class _Traveller(BaseException):
-    """An exception whose class hides where it lives, as those of pytest do; it arrives as itself."""
+    """Carries an exception whose class hides where it lives, as those of pytest do."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(*error.args)
