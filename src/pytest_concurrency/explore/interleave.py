@@ -55,15 +55,13 @@ def interleave(
         body: Called with ``run`` for each schedule.
         settings: Defaults for the options below.
         options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``,
-        ``seed``,
-            ``replay``.
+            ``seed``, ``replay``.
 
     Returns:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with its timeline, effort and token as a
-        note.
+        BaseException: What the failing schedule raised; a note has its timeline and token.
     """
     __tracebackhide__ = True
     chosen = _settings(settings or current_settings(), options)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_concurrency.db.watch import EngineWatch
 
 NAME = "concurrency-slo-databases"
-FIXTURES = ("database", "database_engine", "separate_sessions", "large_dataset", "pool_watch")
 
 servers_key: pytest.StashKey[dict[str, Server]] = pytest.StashKey()
 """On the config: the servers of the session, by their setting."""
@@ -193,8 +192,6 @@ class Databases:
         return report
 
 
-def join_session(config: pytest.Config, items: list[pytest.Item]) -> None:
+def join_session(config: pytest.Config) -> None:
     """Let the hooks take part in a session in which a test asks for a database."""
-    wanted = set(FIXTURES)
-    if any(not wanted.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
-        config.pluginmanager.register(Databases(), NAME)
+    config.pluginmanager.register(Databases(), NAME)
