@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, overload
@@ -91,10 +92,23 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
     if not callable(body):
         msg = f"interleave: {body!r} cannot be called. Decorate a function that takes run."
         raise UsageError(msg)
-    with CodeProgram(checked(body), settings) as program:
-        found = explore(program, settings)
-        if not found.shared:
-            raise NothingExplored(program.emptiness())
+    found = _explored(body, settings)
     if settings.observe is not None:
         settings.observe(found)
+    return found
+
+
+def _explored(body: Body, settings: Settings) -> Exploration:
+    __tracebackhide__ = True
+    from pytest_concurrency.explore.coroutines import OnALoop, explore_coroutines
+
+    if inspect.iscoroutinefunction(body):
+        return explore_coroutines(body, settings)
+    try:
+        with CodeProgram(checked(body), settings) as program:
+            found = explore(program, settings)
+            if not found.shared:
+                raise NothingExplored(program.emptiness())
+    except OnALoop:
+        return explore_coroutines(body, settings)
     return found
