@@ -44,6 +44,8 @@ def _check_bare(item: pytest.Item, mark: pytest.Mark) -> None:
 
 
 def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.run.plan import MOST_WORKERS
+
     if mark.args:
         text = "its arguments have names. Write @pytest.mark.concurrent(workers=8)."
         raise _refuse(item, mark, text)
@@ -53,7 +55,10 @@ def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
         if name == "timeout":
             _check_timeout(item, mark, value)
         elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1.")
+            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1. Write {name}=8.")
+        elif name == "workers" and value > MOST_WORKERS:
+            text = f"at most {MOST_WORKERS:,} workers are started. For more calls use rounds=."
+            raise _refuse(item, mark, text)
     if mark.kwargs:
         _check_plain_function(item, mark)
 

@@ -85,7 +85,7 @@ def marked_objectives(item: pytest.Item) -> tuple[tuple[Objective, ...], tuple[N
                 if isinstance(text, str) and text.replace("-", "_").isidentifier():
                     named.append(find_slo(named_slos(item.config), text, where=where))
                 else:
-                    written.append(parse_objective(text, where=where))
+                    written.append(parse_objective(text, where=f"{item.nodeid}: slo"))
             except UsageError as error:
                 raise pytest.UsageError(str(error)) from None
     return tuple(written), tuple(named)
