@@ -21,6 +21,7 @@ from pytest_concurrency.slo.intervals import (
 )
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.objectives import Objective
+from pytest_concurrency.slo.reach import within_reach
 from pytest_concurrency.slo.samples import Samples
 from pytest_concurrency.slo.verdicts import ERROR, Errors, Slowest, State, Verdict
 
@@ -93,15 +94,7 @@ def _latency_interval(
 ) -> Interval:
     if objective.quantile is not None:
         return _bounds(
-            objective,
-            errors,
-            lambda error: quantile_interval(
-                durations,
-                objective.quantile or 0.5,
-                error,
-                limit=objective.limit,
-                folded=samples.folded,
-            ),
+            objective, errors, lambda error: _quantile(samples, durations, objective, error)
         )
     if objective.metric == "mean":
         return _bounds(objective, errors, lambda error: mean_interval(durations, error))
@@ -112,6 +105,16 @@ def _latency_interval(
         )
     folded_max = samples.folded.at_rank(samples.folded.total - 1) if samples.folded else 0
     return _fact(max(*durations, folded_max), len(samples))
+
+
+def _quantile(
+    samples: Samples, durations: array[int], objective: Objective, error: float
+) -> Interval:
+    quantile, folded = objective.quantile or 0.5, samples.folded
+    interval = quantile_interval(durations, quantile, error, limit=objective.limit, folded=folded)
+    if folded is not None or interval.effective == len(durations):
+        return interval
+    return within_reach(interval, durations, quantile, error)
 
 
 def _judge_rate(evidence: Evidence, objective: Objective, errors: Errors) -> Verdict:
