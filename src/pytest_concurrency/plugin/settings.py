@@ -39,6 +39,9 @@ def check_settings(config: pytest.Config) -> None:
         found = given(config, option)
         if found.source != "the default":
             read(config, option.ini)
+    from pytest_concurrency.plugin.arguments import check_slo_options
+
+    check_slo_options(config)
 
 
 def read(config: pytest.Config, ini: str) -> object:
@@ -105,6 +108,16 @@ def _read_flag(_: Option, found: Given) -> object:
     return words.get(found.text.lower(), _WRONG)
 
 
+def _read_share(_: Option, found: Given) -> object:
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.slo.quantities import parse_quantity
+
+    try:
+        return parse_quantity(found.text, where=found.source, kind="ratio").value
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -114,6 +127,7 @@ _READERS = {
     "integer": _read_integer,
     "duration": _read_duration,
     "choice": _read_choice,
+    "share": _read_share,
     "text": _read_text,
     "words": _read_words,
     "flag": _read_flag,
@@ -123,6 +137,7 @@ _EXPECTED = {
     "integer": "use an integer. Write {option.flag}=1.",
     "duration": "use a time longer than zero. Write {option.flag}=30s.",
     "choice": "use one of {option.metavar}.",
+    "share": "use a share. Write {option.flag}=10%.",
     "text": "",
     "words": "",
     "flag": "use true or false.",

@@ -75,6 +75,7 @@ def _judge_latency(
         confidence=1 - max(errors.met, errors.missed),
         slowest=_slowest(evidence, samples),
         noise=evidence.noise,
+        warm_up_ns=evidence.warm_up_ns,
     )
     if objective.quantile is not None:
         needed = fewest_samples(objective.quantile, errors.met or ERROR)
