@@ -40,12 +40,16 @@ def _lines(config: pytest.Config) -> Iterator[str]:
 
 def _objectives(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Return a row for each verdict, and what is said about tiers."""
-    verdicts = [record for record in records if record["kind"] == "verdict"]
+    verdicts = [record for record in records if record["kind"] in ("verdict", "comparison")]
     if verdicts:
         from pytest_concurrency.slo.wording import table
 
         yield from table([(one["nodeid"], *one["row"]) for one in verdicts])
-    yield from (record["text"] for record in records if record["kind"] == "tiers")
+    for record in verdicts:
+        if record.get("budget"):
+            yield f"{record['nodeid']}: SLO {record['slo']!r}: {record['budget']}"
+    told = ("tiers", "against", "baseline")
+    yield from (record["text"] for record in records if record["kind"] in told)
     waits = [record["seconds"] for record in records if record["kind"] == "waited"]
     if waits:
         from pytest_concurrency.slo.figures import format_duration
