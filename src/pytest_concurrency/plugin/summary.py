@@ -67,7 +67,8 @@ def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
     ends = Counter(_end(one) for one in explored)
     parts = ", ".join(f"{number} {end}" for end, number in ends.items())
     tests = f"{len(explored)} test{'' if len(explored) == 1 else 's'}"
-    return f"explored {tests}: {schedules:,} schedule{'' if schedules == 1 else 's'} in {seconds}; {parts}"
+    many = f"{schedules:,} schedule{'' if schedules == 1 else 's'}"
+    return f"explored {tests}: {many} in {seconds}; {parts}"
 
 
 def _end(one: Mapping[str, Any]) -> str:
