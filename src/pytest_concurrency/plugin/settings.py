@@ -42,6 +42,9 @@ def check_settings(config: pytest.Config) -> None:
         found = given(config, option)
         if found.source != "the default":
             read(config, option.ini)
+    from pytest_concurrency.plugin.arguments import check_slo_options
+
+    check_slo_options(config)
 
 
 def read(config: pytest.Config, ini: str) -> object:
@@ -116,6 +119,16 @@ def _read_flag(_: Option, found: Given) -> object:
     return words.get(found.text.lower(), _WRONG)
 
 
+def _read_share(_: Option, found: Given) -> object:
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.slo.quantities import parse_quantity
+
+    try:
+        return parse_quantity(found.text, where=found.source, kind="ratio").value
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -126,6 +139,7 @@ _READERS = {
     "integer": _read_integer,
     "duration": _read_duration,
     "choice": _read_choice,
+    "share": _read_share,
     "text": _read_text,
     "words": _read_words,
     "flag": _read_flag,
@@ -136,6 +150,7 @@ _EXPECTED = {
     "integer": "use an integer",
     "duration": "use a time longer than zero",
     "choice": "use one of {choices}",
+    "share": "use a share",
     "flag": "use true or false",
 }
 _EXAMPLES = {"integer": "1", "flag": "true"}
