@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -105,6 +106,17 @@ def _read_flag(_: Option, found: Given) -> object:
     return words.get(found.text.lower(), _WRONG)
 
 
+def _read_database(option: Option, found: Given) -> object:
+    from pytest_concurrency.db.servers import check_setting
+    from pytest_concurrency.errors import UsageError
+
+    try:
+        check_setting(found.text, where=option.flag)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    return found.text
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -114,6 +126,7 @@ _READERS = {
     "integer": _read_integer,
     "duration": _read_duration,
     "choice": _read_choice,
+    "database": _read_database,
     "text": _read_text,
     "words": _read_words,
     "flag": _read_flag,
@@ -123,6 +136,7 @@ _EXPECTED = {
     "integer": "use an integer. Write {option.flag}=1.",
     "duration": "use a time longer than zero. Write {option.flag}=30s.",
     "choice": "use one of {option.metavar}.",
+    "database": "",
     "text": "",
     "words": "",
     "flag": "use true or false.",
@@ -188,8 +202,15 @@ def _slo_policy(item: pytest.Item) -> object:
     return slo_policy(item)
 
 
+def _waits(item: pytest.Item) -> object:
+    from pytest_concurrency.plugin.leftovers import waits_of
+
+    return partial(waits_of, item)
+
+
 _ROOMS: dict[str, Callable[[pytest.Item], object]] = {
     "run": run_settings,
     "explore": _explore_settings,
     "slo": _slo_policy,
+    "waits": _waits,
 }
