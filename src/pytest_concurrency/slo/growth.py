@@ -84,9 +84,7 @@ def assert_scales(
     error: float = 0.05,
     policy: Policy | None = None,
 ) -> Scaling:
-    """Assert that a function's time grows no faster than a class.
-
-    The growth between the upper sizes decides, where constant costs matter least.
+    """Assert that a function's time grows no faster than a class, between the upper sizes.
 
     Args:
         function: Called with a size, or with what ``given`` makes of it.
@@ -100,7 +98,6 @@ def assert_scales(
     Raises:
         MissedObjective: It grows faster.
         UndecidedObjective: The budget ended first, and that was to fail.
-        UsageError: The class or the sizes cannot be used.
     """
     __tracebackhide__ = True
     ordered, policy = _check(growth, sizes), policy or current_policy()

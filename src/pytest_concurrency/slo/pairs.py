@@ -87,9 +87,7 @@ def compare(
     error: float = _ERROR,
     policy: Policy | None = None,
 ) -> Comparison:
-    """Call both functions in turn and compare each pair.
-
-    Whatever slows the machine for longer than two calls leaves the ratio of a pair alone.
+    """Call both functions in turn; what slows the machine leaves the ratio of a pair alone.
 
     >>> compare(lambda: sum(range(500)), lambda: sum(range(5000)), "new <= 0.5x old").state
     'met'
@@ -101,10 +99,10 @@ def compare(
         seconds: The longest to go on; 5 if left out, half a second with ``--slo-quick``.
         max_pairs: The most pairs to collect.
         error: How often a verdict may be wrong.
-        policy: What a missed and an undecided claim do; those of the test session if left out.
+        policy: What a missed and an undecided claim do; the session's if left out.
 
     Raises:
-        MissedObjective: The claim is false, but for the error allowed.
+        MissedObjective: The claim is false.
         UndecidedObjective: The budget ended first, and that was to fail.
     """
     __tracebackhide__ = True

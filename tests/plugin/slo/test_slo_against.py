@@ -30,7 +30,7 @@ def git(pytester, *arguments):
 
 
 @pytest.fixture
-def history(pytester, bare):
+def history(pytester, bare):  # noqa: ARG001 - for its effect
     """Have a repository whose HEAD counts to 20,000, and a tree that counts as far as asked."""
     steps = "def work():\n    return sum(range({}))\n"
     pytester.makepyfile(app=steps.format(20_000), test_app=TEST)

@@ -58,11 +58,15 @@ def test_regression_fails_naming_the_test(session, pytester, told):
         "(99 % bounds 1.50 to 1.50), 400 calls"
     )
     assert result.stdout.lines[start + 1 : start + 4] == [
-        "test_rush.py::test_rush: p95 slower: 10.1 ms -> 15.1 ms, 1.50 times "
-        "(99 % bounds 1.50 to 1.50), 400 calls",
+        (
+            "test_rush.py::test_rush: p95 slower: 10.1 ms -> 15.1 ms, 1.50 times "
+            "(99 % bounds 1.50 to 1.50), 400 calls"
+        ),
         "Up to 10 % is no news (--slo-margin).",
-        "If it is meant to be slower: pytest test_rush.py::test_rush "
-        f"--slo-baseline={path} --slo-baseline-update",
+        (
+            "If it is meant to be slower: pytest test_rush.py::test_rush "
+            f"--slo-baseline={path} --slo-baseline-update"
+        ),
     ]
     assert told(result) == ["baseline base.json: 1 slower"]
     assert content(pytester) == before
