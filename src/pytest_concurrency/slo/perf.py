@@ -38,11 +38,10 @@ class PerfTimer:
     """Times calls: as a context, as a decorator, or by making the call; sync and async.
 
     >>> perf_timer = PerfTimer()
-    >>> for _ in range(100):
-    ...     with perf_timer:
-    ...         _ = sum(range(100))
+    >>> with perf_timer:
+    ...     _ = sum(range(100))
     >>> len(perf_timer)
-    100
+    1
 
     Blocks of other threads and tasks, and blocks inside blocks, are kept apart.
     """
@@ -61,15 +60,13 @@ class PerfTimer:
             name: What is timed.
             objectives: What ``until_decided`` decides about if it is given nothing else.
             policy: How verdicts are reached.
-            takes_out_waits: Read from the kernel how long each call waited for a processor; by
-                default where the kernel tells and the policy does not judge by wall.
+            takes_out_waits: Ask the kernel how long each call waited, unless judged by wall.
         """
         self.name = name
         self.objectives = tuple(as_objective(each) for each in objectives)
         self.policy = policy or Policy()
-        if takes_out_waits is None:
-            takes_out_waits = not self.policy.by_wall
-        self._reader = open_reader() if takes_out_waits else None
+        wanted = not self.policy.by_wall if takes_out_waits is None else takes_out_waits
+        self._reader = open_reader() if wanted else None
         self.takes_out_waits = self._reader is not None
         self._fd = self._reader.fd if self._reader else None
         self._owner = get_ident()
@@ -219,20 +216,16 @@ class PerfTimer:
     ) -> Iterator[int]:
         """Yield until every objective is met or missed with confidence, or a budget is spent.
 
-        The first round warms up and is set aside. However often verdicts are looked for, they
-        are wrong no more often than the policy allows.
+        The first round warms up. Verdicts are wrong no more often than the policy allows.
 
         Args:
-            objectives: What to decide about; the timer's own objectives if left out.
+            objectives: What to decide about; the timer's own if left out.
             max_calls: The most calls to collect.
-            seconds: The longest to go on, as a number or text with a unit.
-
-        Raises:
-            UsageError: There is no objective, or the body of the loop timed nothing.
+            seconds: The longest to go on.
         """
         chosen = tuple(as_objective(each) for each in objectives) or self.objectives
-        self._decision = Decision(objectives=chosen, policy=self.policy)
-        return decide(self, self._decision, max_calls=max_calls, seconds=seconds)
+        decision = self._decision = Decision(objectives=chosen, policy=self.policy)
+        return decide(self, decision, max_calls=max_calls, seconds=seconds)
 
     @property
     def decided(self) -> dict[Objective, Verdict]:
@@ -283,7 +276,7 @@ class PerfTimer:
             cell.samples.fold()
 
     def note_pause(self, took_ns: int) -> None:
-        """Note a garbage collection for the call during which it ran."""
+        """Note a garbage collection for its call."""
         if self._first_ns and not self._free and not self._open and self._owner == get_ident():
             self.facts.note_pause(len(self._cell.ns), took_ns)
 
@@ -305,5 +298,5 @@ class PerfTimer:
         )
 
     def _noise(self) -> Noise | None:
-        workers = sum(1 for cell in self._cells if cell.ns) or 1
+        workers = sum(bool(cell.ns) for cell in self._cells) or 1
         return self._watch.read(workers=workers) if self._watch else None
