@@ -40,8 +40,6 @@ class PerfTimer:
     >>> perf_timer = PerfTimer()
     >>> with perf_timer:
     ...     _ = sum(range(100))
-    >>> len(perf_timer)
-    1
 
     Blocks of other threads and tasks, and blocks inside blocks, are kept apart.
     """
