@@ -22,7 +22,7 @@ class QuietWatch:
     fastest_ns = 14_000
 
     def __init__(self, *, reference_ns=None, on_pause=None):
-        self.reference_ns = reference_ns
+        self.reference_ns, self.on_pause = reference_ns, on_pause
 
     def tick(self):
         pass

@@ -58,11 +58,15 @@ def test_regression_fails_naming_the_test(session, pytester, told):
         "(99 % bounds 1.50 to 1.50), 400 calls"
     )
     assert result.stdout.lines[start + 1 : start + 4] == [
-        "test_rush.py::test_rush: p95 slower: 10.1 ms -> 15.1 ms, 1.50 times "
-        "(99 % bounds 1.50 to 1.50), 400 calls",
+        (
+            "test_rush.py::test_rush: p95 slower: 10.1 ms -> 15.1 ms, 1.50 times "
+            "(99 % bounds 1.50 to 1.50), 400 calls"
+        ),
         "Up to 10 % is no news (--slo-margin).",
-        "If it is meant to be slower: pytest test_rush.py::test_rush "
-        f"--slo-baseline={path} --slo-baseline-update",
+        (
+            "If it is meant to be slower: pytest test_rush.py::test_rush "
+            f"--slo-baseline={path} --slo-baseline-update"
+        ),
     ]
     assert told(result) == ["baseline base.json: 1 slower"]
     assert content(pytester) == before
@@ -133,6 +137,7 @@ def test_failed_test_is_not_stored(session, pytester):
     assert list(content(pytester)["tests"]) == ["test_rush.py::test_rush"]
 
 
+@pytest.mark.usefixtures("bare")
 def test_xdist_workers_leave_the_file_to_the_controller(session, pytester, told):
     """With processes the same is stored, compared and failed, once."""
     assert told(session(10, "-n2"))[-1] == "baseline base.json: 1 new"
