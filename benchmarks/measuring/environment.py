@@ -108,11 +108,12 @@ def _editable_source(dist: Distribution) -> Path | None:
 
 def _copy_as_installed(dist: Distribution, source: Path, folder: Path) -> None:
     """Lay out an editable install as a wheel's: its files and a record of them."""
+    installed: list[str] = []
     for package in source.iterdir():
         if (package / "__init__.py").exists():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(package, folder / package.name, ignore=ignored)
-    installed = [path.relative_to(folder).as_posix() for path in folder.rglob("*.py")]
+            copied = folder / package.name
+            shutil.copytree(package, copied, ignore=shutil.ignore_patterns("__pycache__"))
+            installed += [path.relative_to(folder).as_posix() for path in copied.rglob("*.py")]
     about = folder / f"{dist.name.replace('-', '_')}-{dist.version}.dist-info"
     about.mkdir()
     for name in ("METADATA", "entry_points.txt"):

@@ -15,8 +15,9 @@ from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
+from pytest_concurrency.run.place import without_our_frames
 
-_PASSED_THROUGH = ("Skipped", "Exit")
+_PASSED_THROUGH = ("Skipped", "Exit", "OnALoop")
 
 
 @final
@@ -53,7 +54,7 @@ def explore(program: Program, settings: Settings) -> Exploration:
                 continue
             failed = _replay(program, text, source, notes)
             if failed is not None:
-                raise _explained(program, settings, failed, 1, began)
+                raise without_our_frames(_explained(program, settings, failed, 1, began))
             if source == "replay" and not notes:
                 return Exploration(
                     schedules=1, budget="replay", seconds=time.perf_counter() - began
@@ -61,7 +62,8 @@ def explore(program: Program, settings: Settings) -> Exploration:
         search = Search(program, settings, began=began)
         found = search.failure()
         if found is not None:
-            raise _explained(program, settings, _shrunk(program, found), search.plays, began)
+            shrunk = _shrunk(program, found)
+            raise without_our_frames(_explained(program, settings, shrunk, search.plays, began))
     return _report(search, tuple(notes), began)
 
 
@@ -108,6 +110,7 @@ def _hints(program: Program, trace: Trace, settings: Settings) -> list[str]:
 def _explained(
     program: Program, settings: Settings, failed: Failed, plays: int, began: float
 ) -> BaseException:
+    from pytest_concurrency.explore.inversion import passing
     from pytest_concurrency.explore.timeline import note
 
     seconds = time.perf_counter() - began
@@ -125,7 +128,13 @@ def _explained(
         return NotDeterministic(msg)
     error.add_note(
         note(
-            trace, failed.legs, plays=plays, seconds=seconds, command=settings.command, hints=hints
+            trace,
+            failed.legs,
+            plays=plays,
+            seconds=seconds,
+            command=settings.command,
+            hints=hints,
+            before=passing(program, failed.legs),
         )
     )
     return error

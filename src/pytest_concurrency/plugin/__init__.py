@@ -21,6 +21,7 @@ from pytest_concurrency.plugin.fixtures import (
     assert_performance,
     concurrent_runner,
     interleave,
+    linearizable,
     measure_time,
     perf_timer,
     worker,
@@ -36,6 +37,7 @@ __all__ = [
     "database_schema",
     "interleave",
     "large_dataset",
+    "linearizable",
     "measure_time",
     "perf_timer",
     "pool_watch",
@@ -45,6 +47,11 @@ __all__ = [
 
 ACTIVE = frozenset({"concurrent", "interleave", "slo"})
 """The markers that do something with a test, rather than only select it."""
+
+DATABASE = frozenset(
+    {"database", "database_engine", "large_dataset", "pool_watch", "separate_sessions"}
+)
+"""The fixtures by which a test asks for a database."""
 
 current_key: pytest.StashKey[pytest.Item] = pytest.StashKey[pytest.Item]()
 """On the config: the test that is running, or the last one that did."""
@@ -104,21 +111,23 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on every back end that it is marked for."""
     if "database_backend" in metafunc.fixturenames:
-        from pytest_concurrency.plugin.arguments import backends_of
+        from pytest_concurrency.plugin.arguments import backend_id, backends_of
 
         names = backends_of(metafunc.definition)
         if names:
-            metafunc.parametrize("database_backend", names, indirect=True)
+            metafunc.parametrize("database_backend", names, indirect=True, ids=backend_id)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Check the arguments of our markers on every test, before any runs."""
-    from pytest_concurrency.plugin.databases import join_session
     from pytest_concurrency.plugin.markers import check_markers
 
     seen = check_markers(items)
-    join_session(config, items)
+    if any(not DATABASE.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
+        from pytest_concurrency.plugin.leftovers import join_session
+
+        join_session(config)
     if not ACTIVE.isdisjoint(seen):
         from pytest_concurrency.plugin.marked import join
 

@@ -44,6 +44,8 @@ def _check_bare(item: pytest.Item, mark: pytest.Mark) -> None:
 
 
 def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.run.plan import MOST_WORKERS
+
     if mark.args:
         text = "its arguments have names. Write @pytest.mark.concurrent(workers=8)."
         raise _refuse(item, mark, text)
@@ -53,7 +55,10 @@ def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
         if name == "timeout":
             _check_timeout(item, mark, value)
         elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1.")
+            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1. Write {name}=8.")
+        elif name == "workers" and value > MOST_WORKERS:
+            text = f"at most {MOST_WORKERS:,} workers are started. For more calls use rounds=."
+            raise _refuse(item, mark, text)
     if mark.kwargs:
         _check_plain_function(item, mark)
 
@@ -126,6 +131,11 @@ def check_slo_options(config: pytest.Config) -> None:
         join_against(config)
 
 
+def backend_id(name: str) -> str:
+    """Return what a back end is called in a test's name: a URL may hold a password."""
+    return name.partition("://")[0].partition("+")[0]
+
+
 def backends_of(node: pytest.Item) -> tuple[str, ...]:
     """Return the back ends that a test is marked for, by the nearest marker."""
     mark = node.get_closest_marker("backends")
@@ -144,8 +154,14 @@ def _check_backends(item: pytest.Item, mark: pytest.Mark) -> None:
             meant = nearest(str(name), BACKENDS) or "sqlite"
             text = f"{name!r} is no back end: {', '.join(BACKENDS)} and URLs are. Write {meant!r}."
             raise _refuse(item, mark, text)
-    if "database_backend" not in getattr(item, "fixturenames", ()):
+    names = getattr(item, "fixturenames", ())
+    if "database_backend" not in names:
         text = "the test asks for no database. Give it database_engine or separate_sessions."
+        if "database_engine" in names:
+            text = (
+                "its database_engine is on a database of its own. Let the fixture use database: "
+                "def database_engine(database): return database.engine()."
+            )
         raise _refuse(item, mark, text)
 
 
