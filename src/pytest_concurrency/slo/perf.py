@@ -38,8 +38,11 @@ class PerfTimer:
     """Times calls: as a context, as a decorator, or by making the call; sync and async.
 
     >>> perf_timer = PerfTimer()
-    >>> with perf_timer:
-    ...     _ = sum(range(100))
+    >>> for _ in range(100):
+    ...     with perf_timer:
+    ...         _ = sum(range(100))
+    >>> len(perf_timer)
+    100
 
     Blocks of other threads and tasks, and blocks inside blocks, are kept apart.
     """
@@ -58,13 +61,15 @@ class PerfTimer:
             name: What is timed.
             objectives: What ``until_decided`` decides about if it is given nothing else.
             policy: How verdicts are reached.
-            takes_out_waits: Ask the kernel how long each call waited, unless judged by wall.
+            takes_out_waits: Read from the kernel how long each call waited for a processor; by
+                default where the kernel tells and the policy does not judge by wall.
         """
         self.name = name
         self.objectives = tuple(as_objective(each) for each in objectives)
         self.policy = policy or Policy()
-        wanted = not self.policy.by_wall if takes_out_waits is None else takes_out_waits
-        self._reader = open_reader() if wanted else None
+        if takes_out_waits is None:
+            takes_out_waits = not self.policy.by_wall
+        self._reader = open_reader() if takes_out_waits else None
         self.takes_out_waits = self._reader is not None
         self._fd = self._reader.fd if self._reader else None
         self._owner = get_ident()
@@ -144,12 +149,7 @@ class PerfTimer:
         """Begin a call of a task."""
         return self._enter_beside()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the call of a task."""
         self._exit_beside(perf_counter_ns(), failed=kind is not None)
 
@@ -183,14 +183,11 @@ class PerfTimer:
         return self(function)(*args, **kwargs)
 
     def tagged(self, **tags: str) -> PerfTimer:
-        """Return the timer of the calls with these tags, for objectives such as ``p95{a=b}``.
-
-        Its samples count among those of this timer too.
-        """
-        return self._parts.of_tags(tags, partial(self._part, takes_out_waits=self.takes_out_waits))
-
-    def _part(self, *, takes_out_waits: bool) -> PerfTimer:
-        return PerfTimer(self.name, policy=self.policy, takes_out_waits=takes_out_waits)
+        """Return the timer of calls with these tags, for ``p95{a=b}``; they count here too."""
+        make = partial(
+            PerfTimer, self.name, policy=self.policy, takes_out_waits=self.takes_out_waits
+        )
+        return self._parts.of_tags(tags, make)
 
     def waiting(self, series: str) -> PerfTimer:
         """Return the timer of a wait, ``lock wait`` or ``pool wait``, which objectives may name.
@@ -204,7 +201,8 @@ class PerfTimer:
         Raises:
             UsageError: No objective knows such a wait.
         """
-        return self._parts.of_wait(series, partial(self._part, takes_out_waits=False))
+        make = partial(PerfTimer, series, policy=self.policy, takes_out_waits=False)
+        return self._parts.of_wait(series, make)
 
     def until_decided(
         self,
@@ -214,16 +212,20 @@ class PerfTimer:
     ) -> Iterator[int]:
         """Yield until every objective is met or missed with confidence, or a budget is spent.
 
-        The first round warms up. Verdicts are wrong no more often than the policy allows.
+        The first round warms up and is set aside. However often verdicts are looked for, they
+        are wrong no more often than the policy allows.
 
         Args:
-            objectives: What to decide about; the timer's own if left out.
+            objectives: What to decide about; the timer's own objectives if left out.
             max_calls: The most calls to collect.
-            seconds: The longest to go on.
+            seconds: The longest to go on, as a number or text with a unit.
+
+        Raises:
+            UsageError: There is no objective, or the body of the loop timed nothing.
         """
         chosen = tuple(as_objective(each) for each in objectives) or self.objectives
-        decision = self._decision = Decision(objectives=chosen, policy=self.policy)
-        return decide(self, decision, max_calls=max_calls, seconds=seconds)
+        self._decision = Decision(objectives=chosen, policy=self.policy)
+        return decide(self, self._decision, max_calls=max_calls, seconds=seconds)
 
     @property
     def decided(self) -> dict[Objective, Verdict]:
@@ -274,7 +276,7 @@ class PerfTimer:
             cell.samples.fold()
 
     def note_pause(self, took_ns: int) -> None:
-        """Note a garbage collection for its call."""
+        """Note a garbage collection for the call during which it ran."""
         if self._first_ns and not self._free and not self._open and self._owner == get_ident():
             self.facts.note_pause(len(self._cell.ns), took_ns)
 
@@ -282,19 +284,16 @@ class PerfTimer:
         """Return what was measured, for objectives to be held against."""
         samples = self.samples
         first_ns, ended_ns = self.span_ns
+        workers = sum(1 for cell in self._cells if cell.ns) or 1
         return Evidence(
             latency=samples,
             calls=len(samples),
             errors=samples.errors,
             seconds=(ended_ns - first_ns) / 1e9 if ended_ns else None,
             tagged=self._parts.evidence(),
-            noise=self.noise or self._noise(),
+            noise=self.noise or (self._watch.read(workers=workers) if self._watch else None),
             warm_up_ns=max(self.warm_up.ns, default=None),
             **self.facts.for_evidence(
                 samples, self._parts.series, is_in_order=len(samples) == len(self._cell.ns)
             ),
         )
-
-    def _noise(self) -> Noise | None:
-        workers = sum(bool(cell.ns) for cell in self._cells) or 1
-        return self._watch.read(workers=workers) if self._watch else None

@@ -72,7 +72,9 @@ def timed(pytester):
     pytester.makeconftest(CALLS)
 
     def run(*options):
-        return pytester.runpytest("-q", "-p", "no:randomly", "--slo-clock=wall", *options)
+        return pytester.runpytest(
+            "-q", "-p", "no:randomly", "--slo-clock=wall", "-W", "always", *options
+        )
 
     return run
 

@@ -7,7 +7,10 @@ import subprocess
 
 import pytest
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is missing")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("git") is None, reason="git is missing"),
+    pytest.mark.usefixtures("bare"),
+]
 
 TEST = """
 import pytest
@@ -30,7 +33,7 @@ def git(pytester, *arguments):
 
 
 @pytest.fixture
-def history(pytester, bare):  # noqa: ARG001 - for its effect
+def history(pytester):
     """Have a repository whose HEAD counts to 20,000, and a tree that counts as far as asked."""
     steps = "def work():\n    return sum(range({}))\n"
     pytester.makepyfile(app=steps.format(20_000), test_app=TEST)

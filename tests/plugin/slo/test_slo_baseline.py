@@ -137,6 +137,7 @@ def test_failed_test_is_not_stored(session, pytester):
     assert list(content(pytester)["tests"]) == ["test_rush.py::test_rush"]
 
 
+@pytest.mark.usefixtures("bare")
 def test_xdist_workers_leave_the_file_to_the_controller(session, pytester, told):
     """With processes the same is stored, compared and failed, once."""
     assert told(session(10, "-n2"))[-1] == "baseline base.json: 1 new"
