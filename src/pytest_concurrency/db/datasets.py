@@ -182,6 +182,7 @@ class DatasetShelf:
 
     def clone(self, data: Dataset) -> Database:
         """Return a database of its own with the dataset in it."""
+        __tracebackhide__ = True
         if self._known.setdefault(data.name, data) != data:
             msg = (
                 f"dataset({data.name!r}): two different datasets have this name. "
@@ -193,6 +194,7 @@ class DatasetShelf:
 
     def shared(self, data: Dataset) -> Database:
         """Return the one database with the dataset that all tests read; engines refuse to write."""
+        __tracebackhide__ = True
         found = self._shared.get(data.name)
         if found is None:
             found = self._shared[data.name] = self.clone(data)

@@ -77,6 +77,15 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
     for name in mark.kwargs:
         if name not in ARGUMENTS:
             raise _refuse(item, mark, _unknown(name, ARGUMENTS))
+    from pytest_concurrency.plugin import DATABASE
+
+    for name in getattr(item, "fixturenames", ()):
+        if name in DATABASE:
+            text = (
+                f"the fixture {name!r} is about a database, whose locks no schedule can see: a "
+                "paused worker would keep them. Write the order down: session.start(statement)."
+            )
+            raise _refuse(item, mark, text)
     from pytest_concurrency.errors import UsageError
     from pytest_concurrency.explore.settings import Settings
 

@@ -87,6 +87,7 @@ def large_dataset(
     item = request.node
 
     def get(data: Dataset, *, shared: bool = False) -> Engine:
+        __tracebackhide__ = True
         if shared:
             engine = shelf_of(item, database_backend, database_schema).shared(data).engine()
             request.addfinalizer(engine.dispose)

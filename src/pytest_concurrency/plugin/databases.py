@@ -137,6 +137,7 @@ def _note_counts(config: pytest.Config, dataset: str, counts: dict[str, int]) ->
 
 def make_database(item: pytest.Item, setting: str, schema: Any, data: Dataset | None) -> Database:
     """Make a clean database for a test, closed by the caller."""
+    __tracebackhide__ = True
     server = server_of(item, setting)
     if data is not None:
         database = shelf_of(item, setting, schema).clone(data)

@@ -107,7 +107,7 @@ def examine(
         told: What it is known to wait for outside of this process.
     """
     if not frames:  # it is in our own code, between two calls
-        return Hanging(worker=index, places=(), reason=AT_THE_GATE)
+        return Hanging(worker=index, places=(), reason=told or AT_THE_GATE)
     wait = find_wait(frames)
     rivals = {name: who for name, who in others.items() if name != f"worker {index}"}
     return Hanging(
