@@ -28,13 +28,35 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
 
 def _lines(config: pytest.Config) -> Iterator[str]:
     records = records_of(config)
+    yield from _objectives(records)
+    yield from dict.fromkeys(one["text"] for one in records if one["kind"] == "database")
     for record in records:
-        if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
+        if record["kind"] == "outcome" and _ran_apart(record):
             yield _never_overlapped(record)
     explored = [record for record in records if record["kind"] == "exploration"]
     yield from (f"{one['nodeid']}: {note}" for one in explored for note in one["notes"])
     if explored:
         yield _explored(explored)
+
+
+def _objectives(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Return a row for each verdict, and what is said about tiers."""
+    verdicts = [record for record in records if record["kind"] in ("verdict", "comparison")]
+    if verdicts:
+        from pytest_concurrency.slo.wording import table
+
+        yield from table([(one["nodeid"], *one["row"]) for one in verdicts])
+    for record in verdicts:
+        if record.get("budget"):
+            yield f"{record['nodeid']}: SLO {record['slo']!r}: {record['budget']}"
+    told = ("tiers", "against", "baseline")
+    yield from (record["text"] for record in records if record["kind"] in told)
+    waits = [record["seconds"] for record in records if record["kind"] == "waited"]
+    if waits:
+        from pytest_concurrency.slo.figures import format_duration
+
+        tests = f"{len(waits)} timed test{'' if len(waits) == 1 else 's'}"
+        yield f"{tests} waited {format_duration(sum(waits) * 1e9)} to run alone"
 
 
 def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
@@ -46,7 +68,8 @@ def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
     ends = Counter(_end(one) for one in explored)
     parts = ", ".join(f"{number} {end}" for end, number in ends.items())
     tests = f"{len(explored)} test{'' if len(explored) == 1 else 's'}"
-    return f"explored {tests}: {schedules:,} schedules in {seconds}; {parts}"
+    many = f"{schedules:,} schedule{'' if schedules == 1 else 's'}"
+    return f"explored {tests}: {many} in {seconds}; {parts}"
 
 
 def _end(one: Mapping[str, Any]) -> str:
@@ -55,6 +78,11 @@ def _end(one: Mapping[str, Any]) -> str:
     if one["budget"] is None and one["complete"] is not None:
         return f"complete to {one['complete']} preemptions"
     return "replayed" if one["budget"] == "replay" else "stopped at its budget"
+
+
+def _ran_apart(record: Mapping[str, Any]) -> bool:
+    """Say whether a whole run had workers that never met; one that was ended early says nothing."""
+    return record["workers"] > 1 and record["peak"] == 1 and not record["unfinished"]
 
 
 def _never_overlapped(record: Mapping[str, Any]) -> str:
