@@ -5,21 +5,22 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, status
 from sqlalchemy import select
 
-from residency.services.assignments import edit_assignment, get_assignment
+from residency.services.assignments import append_note, edit_assignment, get_assignment
 from residency.services.errors import NotFound
 from residency.store.models import Assignment, Block, RotationTemplate
-from residency.web.messages import AssignmentAnswer, AssignmentEdit, Number
-from residency.web.state import Transaction
+from residency.web.messages import AssignmentAnswer, AssignmentEdit, NoteLine, Number
+from residency.web.state import Reading, Transaction
+from residency.web.tokens import PLANNERS, ROLES, SCHEDULED, allow
 
 router = APIRouter(tags=["assignments"])
 
 
-@router.get("/assignments")
+@router.get("/assignments", dependencies=[allow(*ROLES)])
 def list_assignments(
-    session: Transaction,
+    session: Reading,
     person_id: Annotated[Number | None, Query()] = None,
     day: date | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
@@ -33,15 +34,13 @@ def list_assignments(
     return [AssignmentAnswer.model_validate(one) for one in session.scalars(query)]
 
 
-@router.get("/assignments/{assignment_id}")
-def read_assignment(
-    session: Transaction, assignment_id: Annotated[Number, Path()]
-) -> AssignmentAnswer:
+@router.get("/assignments/{assignment_id}", dependencies=[allow(*ROLES)])
+def read_assignment(session: Reading, assignment_id: Annotated[Number, Path()]) -> AssignmentAnswer:
     """Read one assignment."""
     return AssignmentAnswer.model_validate(get_assignment(session, assignment_id))
 
 
-@router.patch("/assignments/{assignment_id}")
+@router.patch("/assignments/{assignment_id}", dependencies=[allow(*PLANNERS, "faculty")])
 def change_assignment(
     session: Transaction, assignment_id: Annotated[Number, Path()], edit: AssignmentEdit
 ) -> AssignmentAnswer:
@@ -53,3 +52,15 @@ def change_assignment(
         raise NotFound(detail, advice="Leave template_id out, or name one that exists.")
     edited = edit_assignment(session, assignment_id, version=edit.version, changes=changes)
     return AssignmentAnswer.model_validate(edited)
+
+
+@router.post(
+    "/assignments/{assignment_id}/notes",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[allow(*SCHEDULED)],
+)
+def add_note(
+    session: Transaction, assignment_id: Annotated[Number, Path()], line: NoteLine
+) -> AssignmentAnswer:
+    """Add a line to the note; whoever adds one at the same time waits, and both stay."""
+    return AssignmentAnswer.model_validate(append_note(session, assignment_id, line.text))

@@ -19,18 +19,23 @@ from residency.web.messages import (
     StudentAnswer,
     StudentRequest,
 )
-from residency.web.state import Shared, Transaction
+from residency.web.state import Reading, Shared, Transaction
+from residency.web.tokens import PLANNERS, ROLES, allow
 
 router = APIRouter(tags=["education plans"])
 
 
-@router.post("/students", status_code=status.HTTP_201_CREATED)
+@router.post("/students", status_code=status.HTTP_201_CREATED, dependencies=[allow(*PLANNERS)])
 def add_student(session: Transaction, asked: StudentRequest) -> StudentAnswer:
     """Add a student."""
     return StudentAnswer.model_validate(create_student(session, name=asked.name))
 
 
-@router.post("/students/{student_id}/plans", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/students/{student_id}/plans",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[allow(*PLANNERS, "faculty")],
+)
 def add_plan(
     state: Shared, student_id: Annotated[Number, Path()], asked: PlanRequest
 ) -> PlanAnswer:
@@ -48,8 +53,8 @@ def add_plan(
     return retried(state.sessions, create)
 
 
-@router.get("/students/{student_id}/plans")
-def list_plans(session: Transaction, student_id: Annotated[Number, Path()]) -> list[PlanAnswer]:
+@router.get("/students/{student_id}/plans", dependencies=[allow(*ROLES)])
+def list_plans(session: Reading, student_id: Annotated[Number, Path()]) -> list[PlanAnswer]:
     """List all versions of all years."""
     query = (
         select(EducationPlan)
@@ -59,9 +64,9 @@ def list_plans(session: Transaction, student_id: Annotated[Number, Path()]) -> l
     return [PlanAnswer.model_validate(one) for one in session.scalars(query)]
 
 
-@router.get("/students/{student_id}/plans/latest")
+@router.get("/students/{student_id}/plans/latest", dependencies=[allow(*ROLES)])
 def read_latest_plan(
-    session: Transaction,
+    session: Reading,
     student_id: Annotated[Number, Path()],
     academic_year: Annotated[AcademicYear, Query()],
 ) -> PlanAnswer:
