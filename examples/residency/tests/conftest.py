@@ -51,10 +51,16 @@ def servers() -> Iterator[Callable[[str], Any]]:
         one.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """The back end, each in turn."""
-    return str(request.param)
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker that chooses back ends."""
+    config.addinivalue_line("markers", "backends(*names): the back ends of a test")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each back end that it names, or on both."""
+    if "backend" in metafunc.fixturenames:
+        mark = metafunc.definition.get_closest_marker("backends")
+        metafunc.parametrize("backend", mark.args if mark else ("sqlite", "postgres"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from residency.web import assignments, health, people, plans, runs, swaps, tasks
 from residency.web.cache import Cache, make_cache
 from residency.web.limits import RateLimit
 from residency.web.observe import Metrics, Observe
-from residency.web.problems import RESPONSES, add_problem_handlers
+from residency.web.problems import RESPONSES, LastResort, add_problem_handlers
 from residency.web.state import State
 
 logger = structlog.get_logger()
@@ -64,6 +64,7 @@ def make_app(
     add_problem_handlers(app)
     for part in (tokens, people, assignments, swaps, runs, tasks, plans, health):
         app.include_router(part.router)
+    app.add_middleware(LastResort)
     if chosen.rate_limit is not None:
         limit, storage = chosen.rate_limit, chosen.rate_limit_storage
         app.add_middleware(RateLimit, limit=limit, storage=storage)

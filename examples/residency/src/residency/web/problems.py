@@ -5,6 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -12,10 +13,12 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from residency.services.errors import Refusal
 
 MEDIA_TYPE = "application/problem+json"
+logger = structlog.get_logger()
 
 
 class Problem(BaseModel):
@@ -122,3 +125,30 @@ def _later(title: str, detail: str) -> JSONResponse:
 def _printable(text: str) -> str:
     """Replace what cannot be encoded, such as half of a surrogate pair in a field's name."""
     return text.encode(errors="replace").decode()
+
+
+class LastResort:
+    """Answers 500 where nothing else knows what went wrong, and writes it to the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand behind an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer it if nobody else does."""
+        has_begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if has_begun or scope["type"] != "http":
+                raise
+            logger.exception("request failed")
+            detail = "The service has a fault. Nothing was changed."
+            advice = "Tell whoever runs it the X-Request-ID of this answer."
+            await problem(500, "Internal error", detail, advice=advice)(scope, receive, send)
