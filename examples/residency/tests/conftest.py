@@ -27,6 +27,7 @@ from residency.settings import Settings
 from residency.store.engine import make_engine
 from residency.store.models import Assignment, Base, Block, Person, RotationTemplate
 from residency.web.app import make_app
+from residency.web.observe import configure_logs
 
 MONDAY = date(2026, 1, 5)
 CROWD = 100
@@ -94,6 +95,12 @@ def separate_sessions(engine: Engine) -> Callable[..., Any]:
 
 
 # --- end of the seam ---
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs() -> None:
+    """Logs as the service writes them."""
+    configure_logs(as_json=False)
 
 
 @pytest.fixture

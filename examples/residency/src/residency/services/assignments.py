@@ -85,7 +85,7 @@ def edit_under_lock(
     try:
         found = session.scalars(locked).one_or_none()
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+        if wait or getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
         detail = f"Somebody else is editing assignment {assignment_id}."
         raise BeingEdited(detail, advice="Try again in a moment.") from error

@@ -124,8 +124,23 @@ def _decide(session: Session, wish: SwapRequest) -> str | None:
 
 
 def _gone(session: Session, person_id: int, block_id: int) -> str:
+    """Return why somebody has not the shift that they had: it was given away, or planned away."""
     person, block = session.get_one(Person, person_id), session.get_one(Block, block_id)
-    return f"{person.name} does not work on {block.day:%a %d %b} {block.half} in the new schedule."
+    shift = f"{block.day:%a %d %b} {block.half}"
+    given = session.scalars(
+        select(Person.name)
+        .join(SwapRequest, SwapRequest.taker_id == Person.id)
+        .join(Assignment, Assignment.id == SwapRequest.assignment_id)
+        .where(
+            SwapRequest.owner_id == person_id,
+            SwapRequest.block_id == block_id,
+            SwapRequest.status == "done",
+            Assignment.person_id == SwapRequest.taker_id,
+        )
+    ).first()
+    if given is not None:
+        return f"{given} has the shift {shift} by now. Ask them."
+    return f"{person.name} does not work on {shift} in the new schedule."
 
 
 def _exchange(

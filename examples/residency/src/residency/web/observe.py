@@ -16,14 +16,14 @@ logger = structlog.get_logger()
 
 def configure_logs(*, as_json: bool) -> None:
     """Write logs as lines for people, or as JSON for machines."""
-    last: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    )
+    lines = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    last: structlog.types.Processor = structlog.processors.JSONRenderer() if as_json else lines
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
+            *([structlog.processors.format_exc_info] if as_json else []),
             last,
         ]
     )

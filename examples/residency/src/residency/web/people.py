@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from residency.store.models import Person
 from residency.web.messages import PersonAnswer
-from residency.web.state import Reading, Shared
+from residency.web.state import Shared
 from residency.web.tokens import ROLES, allow
 
 router = APIRouter(tags=["people"])
@@ -20,7 +20,6 @@ _ANSWER = TypeAdapter(list[PersonAnswer])
 @router.get("/people", dependencies=[allow(*ROLES)])
 def list_people(
     state: Shared,
-    session: Reading,
     role: Literal["resident", "faculty"] | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> list[PersonAnswer]:
@@ -32,7 +31,8 @@ def list_people(
     query = select(Person).order_by(Person.id).limit(limit)
     if role is not None:
         query = query.where(Person.role == role)
-    found = [PersonAnswer.model_validate(one) for one in session.scalars(query)]
+    with state.reading() as session:
+        found = [PersonAnswer.model_validate(one) for one in session.scalars(query)]
     seconds = int(state.settings.cache_lifetime.total_seconds())
     state.cache.set(key, _ANSWER.dump_json(found), seconds=seconds)
     return found

@@ -13,7 +13,7 @@ from residency.services.generation import begin_run, get_run, start_next, work_o
 from residency.services.idempotency import create_request, mark_completed, recorded_answer
 from residency.store.models import ScheduleRun
 from residency.web.messages import GenerationRequest, Number, RunAnswer
-from residency.web.state import Reading, Shared, State
+from residency.web.state import Shared, State
 from residency.web.tokens import PLANNERS, ROLES, allow
 
 router = APIRouter(tags=["schedule runs"])
@@ -64,13 +64,15 @@ def _complete(state: State, started: int) -> None:
 
 
 @router.get("/schedule-runs", dependencies=[allow(*ROLES)])
-def list_runs(session: Reading) -> list[RunAnswer]:
+def list_runs(state: Shared) -> list[RunAnswer]:
     """List the newest runs."""
-    query = select(ScheduleRun).order_by(ScheduleRun.id.desc()).limit(200)
-    return [RunAnswer.model_validate(one) for one in session.scalars(query)]
+    with state.reading() as session:
+        query = select(ScheduleRun).order_by(ScheduleRun.id.desc()).limit(200)
+        return [RunAnswer.model_validate(one) for one in session.scalars(query)]
 
 
 @router.get("/schedule-runs/{run_id}", dependencies=[allow(*ROLES)])
-def read_run(session: Reading, run_id: Annotated[Number, Path()]) -> RunAnswer:
+def read_run(state: Shared, run_id: Annotated[Number, Path()]) -> RunAnswer:
     """Read one run."""
-    return RunAnswer.model_validate(get_run(session, run_id))
+    with state.reading() as session:
+        return RunAnswer.model_validate(get_run(session, run_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -38,6 +39,21 @@ class State:
     stopping: threading.Event
     """Set when the service stops: long tasks are cancelled."""
 
+    def writing(self) -> AbstractContextManager[Session]:
+        """Open a transaction: committed at its end, rolled back if something is raised.
+
+        Endpoints open it themselves. A dependency with ``yield`` would commit in a thread of the
+        pool that runs endpoints, and with all of its threads waiting for the lock that is held,
+        there is none to commit in.
+        """
+        return self.sessions.begin()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a transaction that only reads; on SQLite it waits for no writer."""
+        with self.sessions() as session:
+            yield reading(session)
+
 
 def state_of(request: Request) -> State:
     """Return the application's state."""
@@ -45,19 +61,3 @@ def state_of(request: Request) -> State:
 
 
 Shared = Annotated[State, Depends(state_of)]
-
-
-def transaction(state: Shared) -> Iterator[Session]:
-    """Open a transaction for one request: committed before it is answered, else rolled back."""
-    with state.sessions.begin() as session:
-        yield session
-
-
-def reading_transaction(state: Shared) -> Iterator[Session]:
-    """Open a transaction that only reads; on SQLite it waits for no writer."""
-    with state.sessions() as session:
-        yield reading(session)
-
-
-Transaction = Annotated[Session, Depends(transaction, scope="function")]
-Reading = Annotated[Session, Depends(reading_transaction, scope="function")]

@@ -13,7 +13,7 @@ from residency.services.digest import digest_step
 from residency.services.tasks import cancel_task, create_task, get_task, run_steps
 from residency.store.models import DigestLine
 from residency.web.messages import DigestAnswer, Number, TaskAnswer, TaskRequest
-from residency.web.state import Reading, Shared, Transaction
+from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, ROLES, allow
 
 router = APIRouter(tags=["tasks"])
@@ -41,17 +41,19 @@ def _log_failure(ended: Future[str]) -> None:
 
 
 @router.get("/tasks/{task_id}", dependencies=[allow(*ROLES)])
-def read_task(session: Reading, task_id: Annotated[Number, Path()]) -> TaskAnswer:
+def read_task(state: Shared, task_id: Annotated[Number, Path()]) -> TaskAnswer:
     """Read one task."""
-    return TaskAnswer.model_validate(get_task(session, task_id))
+    with state.reading() as session:
+        return TaskAnswer.model_validate(get_task(session, task_id))
 
 
 @router.get("/tasks/{task_id}/digest", dependencies=[allow(*ROLES)])
-def read_digest(session: Reading, task_id: Annotated[Number, Path()]) -> list[DigestAnswer]:
+def read_digest(state: Shared, task_id: Annotated[Number, Path()]) -> list[DigestAnswer]:
     """Read what a task has counted: nothing before it is done."""
-    get_task(session, task_id)
-    query = select(DigestLine).where(DigestLine.task_id == task_id).order_by(DigestLine.person_id)
-    return [DigestAnswer.model_validate(one) for one in session.scalars(query)]
+    with state.reading() as session:
+        get_task(session, task_id)
+        query = select(DigestLine).where(DigestLine.task_id == task_id).order_by(DigestLine.person_id)
+        return [DigestAnswer.model_validate(one) for one in session.scalars(query)]
 
 
 @router.post(
@@ -59,6 +61,7 @@ def read_digest(session: Reading, task_id: Annotated[Number, Path()]) -> list[Di
     status_code=status.HTTP_202_ACCEPTED,
     dependencies=[allow(*PLANNERS)],
 )
-def stop_task(session: Transaction, task_id: Annotated[Number, Path()]) -> TaskAnswer:
+def stop_task(state: Shared, task_id: Annotated[Number, Path()]) -> TaskAnswer:
     """Ask a running task to stop; 409 if it is over."""
-    return TaskAnswer.model_validate(cancel_task(session, task_id))
+    with state.writing() as session:
+        return TaskAnswer.model_validate(cancel_task(session, task_id))
