@@ -77,7 +77,9 @@ def small_numbers(value):
     """Let numbers of rows mean rows that there are, mostly."""
     if isinstance(value, dict):
         return {
-            name: 1 + item % 4 if name.endswith("_id") and type(item) is int else small_numbers(item)
+            name: 1 + item % 4
+            if name.endswith("_id") and type(item) is int
+            else small_numbers(item)
             for name, item in value.items()
         }
     return value
@@ -113,9 +115,7 @@ def try_operation(schema, engine, sessions, method, path, examples):
 
 @pytest.mark.backends("sqlite")
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_operation_on_sqlite(
-    service, engine, sessions, concurrent_edit_scenario, method, path
-):
+def test_operation_on_sqlite(service, engine, sessions, concurrent_edit_scenario, method, path):
     """Wrong input: each operation of the OpenAPI document, with generated requests."""
     schema = schema_of(service)
     try_operation(schema, engine, sessions, method, path, 25)
