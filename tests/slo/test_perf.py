@@ -6,27 +6,10 @@ import threading
 import pytest
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo import cells, perf
 from pytest_concurrency.slo.assertions import Policy
 from pytest_concurrency.slo.cells import wait_of_call
 from pytest_concurrency.slo.noise import are_waits_known
 from pytest_concurrency.slo.perf import PerfTimer
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Replace the clock by one that the test moves."""
-
-    class Clock:
-        now = 1_000
-
-        def __call__(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(perf, "perf_counter_ns", clock)
-    monkeypatch.setattr(cells, "perf_counter_ns", clock)
-    return clock
 
 
 @pytest.fixture
@@ -249,6 +232,17 @@ def test_waits_are_as_many_as_samples():
     samples = timer.samples
     assert len(samples.ns) == len(samples.waits_ns) == 200
     assert all(0 <= w <= d for d, w in zip(samples.ns, samples.waits_ns, strict=True))
+
+
+@pytest.mark.skipif(not are_waits_known(), reason="this kernel does not tell waits")
+def test_what_the_machine_did_is_known_without_collecting():
+    """A plain loop of blocks is watched too, from its first block on."""
+    timer = PerfTimer()
+    assert timer.evidence().noise is None
+    with timer:
+        pass
+
+    assert timer.evidence().noise.excused == 1.0
 
 
 def test_judging_by_wall_reads_no_waits():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, overload
@@ -38,9 +39,10 @@ def interleave(
 ) -> Exploration | Callable[[Body], Exploration]:
     """Run a body once per schedule, in every order of its workers that matters.
 
-    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold. Threads, timers
-    and executors that the code under test makes are workers too. ``interleave(body)``, ``@interleave`` and
-    ``@interleave(preemptions=2, seconds=10)`` are the same call: each explores at once.
+    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold.
+    Threads, timers and executors that the code under test makes are workers too.
+    ``interleave(body)``, ``@interleave`` and ``@interleave(preemptions=2, seconds=10)`` are the
+    same call: each explores at once.
 
     >>> def body(run):
     ...     total = []
@@ -52,14 +54,14 @@ def interleave(
     Args:
         body: Called with ``run`` for each schedule.
         settings: Defaults for the options below.
-        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``, ``seed``,
-            ``replay``.
+        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``,
+            ``seed``, ``replay``.
 
     Returns:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with its timeline, effort and token as a note.
+        BaseException: What the failing schedule raised; a note has its timeline and token.
     """
     __tracebackhide__ = True
     chosen = _settings(settings or current_settings(), options)
@@ -90,15 +92,23 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
     if not callable(body):
         msg = f"interleave: {body!r} cannot be called. Decorate a function that takes run."
         raise UsageError(msg)
-    with CodeProgram(checked(body), settings) as program:
-        found = explore(program, settings)
-        if program.most_workers < 3 and not _several(found):
-            msg = "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."
-            raise NothingExplored(msg)
+    found = _explored(body, settings)
     if settings.observe is not None:
         settings.observe(found)
     return found
 
 
-def _several(found: Exploration) -> bool:
-    return sum(points > 0 for points in found.points.values()) > 1
+def _explored(body: Body, settings: Settings) -> Exploration:
+    __tracebackhide__ = True
+    from pytest_concurrency.explore.coroutines import OnALoop, explore_coroutines
+
+    if inspect.iscoroutinefunction(body):
+        return explore_coroutines(body, settings)
+    try:
+        with CodeProgram(checked(body), settings) as program:
+            found = explore(program, settings)
+            if not found.shared:
+                raise NothingExplored(program.emptiness())
+    except OnALoop:
+        return explore_coroutines(body, settings)
+    return found

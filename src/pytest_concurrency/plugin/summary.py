@@ -28,13 +28,30 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
 
 def _lines(config: pytest.Config) -> Iterator[str]:
     records = records_of(config)
+    yield from _objectives(records)
     for record in records:
-        if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
+        if record["kind"] == "outcome" and _ran_apart(record):
             yield _never_overlapped(record)
     explored = [record for record in records if record["kind"] == "exploration"]
     yield from (f"{one['nodeid']}: {note}" for one in explored for note in one["notes"])
     if explored:
         yield _explored(explored)
+
+
+def _objectives(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Return a row for each verdict, and what is said about tiers."""
+    verdicts = [record for record in records if record["kind"] == "verdict"]
+    if verdicts:
+        from pytest_concurrency.slo.wording import table
+
+        yield from table([(one["nodeid"], *one["row"]) for one in verdicts])
+    yield from (record["text"] for record in records if record["kind"] == "tiers")
+    waits = [record["seconds"] for record in records if record["kind"] == "waited"]
+    if waits:
+        from pytest_concurrency.slo.figures import format_duration
+
+        tests = f"{len(waits)} timed test{'' if len(waits) == 1 else 's'}"
+        yield f"{tests} waited {format_duration(sum(waits) * 1e9)} to run alone"
 
 
 def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
@@ -55,6 +72,11 @@ def _end(one: Mapping[str, Any]) -> str:
     if one["budget"] is None and one["complete"] is not None:
         return f"complete to {one['complete']} preemptions"
     return "replayed" if one["budget"] == "replay" else "stopped at its budget"
+
+
+def _ran_apart(record: Mapping[str, Any]) -> bool:
+    """Say whether a whole run had workers that never met; one that was ended early says nothing."""
+    return record["workers"] > 1 and record["peak"] == 1 and not record["unfinished"]
 
 
 def _never_overlapped(record: Mapping[str, Any]) -> str:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo.evidence import noise_to_wire
+from pytest_concurrency.slo.evidence import Evidence, noise_to_wire
 from pytest_concurrency.slo.figures import format_count, format_duration
 from pytest_concurrency.slo.intervals import Interval, quantile_interval
-from pytest_concurrency.slo.noise import Noise
+from pytest_concurrency.slo.noise import Noise, fastest_canary_ns
 from pytest_concurrency.slo.samples import Samples
 
 Direction = Literal["slower", "faster", "same", "undecided"]
@@ -80,6 +80,13 @@ class Measurement:
     reference_ns: int
     machine: Machine = field(default_factory=Machine.this)
     noise: Noise | None = None
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Measurement:
+        """Return what evidence says of this machine, measuring its reference if need be."""
+        noise = evidence.noise
+        reference_ns = noise.canary_ns if noise and noise.canary_ns else fastest_canary_ns()
+        return cls(samples=evidence.latency, reference_ns=reference_ns, noise=noise)
 
     def to_wire(self) -> dict[str, Any]:
         """Return it as text and numbers."""

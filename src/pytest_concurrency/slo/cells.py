@@ -96,6 +96,16 @@ def wait_of_call(before: bytes, after: bytes, late_ns: int, took_ns: int) -> int
     return min(max(waited, 0), took_ns)
 
 
+def settled(fd: int) -> tuple[bytes, int]:
+    """Return the kernel's line and the clock, read with no wait for a processor in between."""
+    while True:
+        asked_ns = perf_counter_ns()
+        line = pread(fd, 64, 0)
+        read_ns = perf_counter_ns()
+        if read_ns - asked_ns < SETTLED_NS:
+            return line, read_ns
+
+
 class Beside:
     """The open blocks of other threads and tasks, and of blocks inside blocks, of one timer.
 

@@ -34,9 +34,11 @@ class Timer(Protocol):
 
     def __len__(self) -> int:
         """Return how many calls were timed."""
+        ...
 
     def evidence(self) -> Evidence:
         """Return what was measured."""
+        ...
 
     def set_aside(self) -> None:
         """Take the samples so far for warm-up."""
@@ -128,6 +130,8 @@ def decide(
     seconds: float | str | None = None,
 ) -> Iterator[int]:
     """Yield until everything is decided or a budget is spent; see ``PerfTimer.until_decided``."""
+    if decision.policy.collect is not None:
+        return decision.policy.collect(timer)
     if not decision.objectives:
         msg = (
             "until_decided(): there is no objective to decide about. "

@@ -24,14 +24,17 @@ class CallLike(Protocol):
     @property
     def started_ns(self) -> int:
         """When it started."""
+        ...
 
     @property
     def ended_ns(self) -> int:
         """When it ended."""
+        ...
 
     @property
     def error(self) -> BaseException | None:
         """What it raised."""
+        ...
 
 
 @runtime_checkable
@@ -40,6 +43,7 @@ class HasEvidence(Protocol):
 
     def evidence(self) -> Evidence:
         """Return what was measured."""
+        ...
 
 
 @runtime_checkable
@@ -49,6 +53,7 @@ class HasCalls(Protocol):
     @property
     def calls(self) -> Sequence[CallLike]:
         """Every call that ended."""
+        ...
 
 
 @runtime_checkable
@@ -58,6 +63,7 @@ class HasDurations(Protocol):
     @property
     def durations(self) -> Sequence[float]:
         """The duration of each call."""
+        ...
 
 
 @runtime_checkable
@@ -67,10 +73,12 @@ class PoolUse(Protocol):
     @property
     def in_use(self) -> int:
         """The most connections that were out at once."""
+        ...
 
     @property
     def capacity(self) -> int:
         """How many may be out at once."""
+        ...
 
 
 Source = HasEvidence | HasCalls | HasDurations | PoolUse | Samples | Sequence[float]

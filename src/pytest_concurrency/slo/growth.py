@@ -84,8 +84,7 @@ def assert_scales(
 ) -> Scaling:
     """Assert that a function's time grows no faster than a class.
 
-    All sizes are measured in turn, round after round, so that a slow moment of the machine falls
-    on all of them. The growth between the upper sizes decides, where constant costs matter least.
+    The growth between the upper sizes decides, where constant costs matter least.
 
     Args:
         function: Called with a size, or with what ``given`` makes of it.
@@ -143,8 +142,7 @@ def _measure(
     budget_ns: int,
     error: float,
 ) -> Scaling:
-    inputs = [given(size) for size in sizes]
-    calls = [partial(function, each) for each in inputs]
+    calls = [partial(function, given(size)) for size in sizes]
     watch = Stopwatch()
     repeats = [watch.repeats_for(call) for call in calls]
     upper = range(min(len(sizes) - 2, (len(sizes) - 1) // 2), len(sizes))
@@ -159,23 +157,28 @@ def _measure(
         rounds.append(times)
         powers.append(power([sizes[i] for i in upper], [times[i] for i in upper]))
         is_last = len(rounds) >= _MOST_ROUNDS or perf_counter_ns() - began_ns > budget_ns
-        if not is_last and len(rounds) < _FEWEST_ROUNDS * looks:
+        if len(rounds) < _FEWEST_ROUNDS * looks and not is_last:
             continue
         looks *= 2
         exponent = mean_interval(powers, error / looks)
         state = _state(exponent, claimed)
         if is_last or state != "undecided":
             break
-    medians = [sorted(column)[len(column) // 2] for column in zip(*rounds, strict=True)]
     return Scaling(
         claim=growth,
         state=state,
         exponent=exponent,
         claimed=claimed,
         best=_best(exponent.value, [sizes[i] for i in upper]),
-        fit=tuple(zip(sizes, medians, strict=True)),
+        fit=_fit(sizes, rounds),
         rounds=len(rounds),
     )
+
+
+def _fit(sizes: list[int], rounds: list[list[float]]) -> tuple[tuple[int, float], ...]:
+    """Return each size with the median of its times."""
+    medians = [sorted(column)[len(column) // 2] for column in zip(*rounds, strict=True)]
+    return tuple(zip(sizes, medians, strict=True))
 
 
 def power(sizes: Sequence[float], times: Sequence[float]) -> float:

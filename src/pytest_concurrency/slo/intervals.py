@@ -20,6 +20,7 @@ Method = Literal["order statistics", "exact binomial", "blocks", "bootstrap", "c
 
 _FEWEST_BLOCKS: Final = 8
 _FEWEST_ABOVE: Final = 20
+_FEWEST_BESIDE: Final = 5
 _NOTICED: Final = 0.8
 _BOOTSTRAPS: Final = 400
 
@@ -87,22 +88,33 @@ def inflation(flags: Sequence[int]) -> float:
     return min(worst, n / 2)
 
 
-def effective_samples(samples: array[int], ordered: Sequence[int], quantile: float) -> float:
+def effective_samples(
+    samples: array[int], ordered: Sequence[int], quantile: float, limit: float | None = None
+) -> float:
     """Return how many independent samples the samples are worth for a quantile.
 
-    The level at which neighbours are compared has at least twenty samples above it, so that a far
-    quantile of few samples is not judged by two or three of them.
+    Neighbours are compared by whether they are over the limit, if enough are on either side of
+    it. Otherwise by a level that has at least twenty samples above it, so that a far quantile of
+    few samples is not judged by two or three of them.
     """
     n = len(samples)
     if n < 2 * _FEWEST_BLOCKS:
         return float(n)
-    level = max(0.5, min(quantile, 1 - _FEWEST_ABOVE / n))
-    mark = quantile_of(ordered, level)
-    return n / inflation([1 if each > mark else 0 for each in samples])
+    over = [1 if each > limit else 0 for each in samples] if limit is not None else []
+    if not _FEWEST_BESIDE <= sum(over) <= n - _FEWEST_BESIDE:
+        level = max(0.5, min(quantile, 1 - _FEWEST_ABOVE / n))
+        mark = quantile_of(ordered, level)
+        over = [1 if each > mark else 0 for each in samples]
+    return n / inflation(over)
 
 
 def quantile_interval(
-    samples: array[int], quantile: float, error: float, *, folded: Bins | None = None
+    samples: array[int],
+    quantile: float,
+    error: float,
+    *,
+    limit: float | None = None,
+    folded: Bins | None = None,
 ) -> Interval:
     """Return a quantile with its bounds, from order statistics over the effective samples.
 
@@ -110,10 +122,11 @@ def quantile_interval(
         samples: Durations in the order they were taken.
         quantile: Which one, between 0 and 1.
         error: How often each bound may be wrong.
+        limit: The limit that the quantile is held to.
         folded: More samples, whose order is lost.
     """
     ordered = sorted(samples)
-    effective = effective_samples(samples, ordered, quantile)
+    effective = effective_samples(samples, ordered, quantile, limit)
     total = len(ordered)
     ranked: Callable[[int], int] = ordered.__getitem__
     if folded is not None and folded.total:

@@ -96,7 +96,11 @@ def _latency_interval(
             objective,
             errors,
             lambda error: quantile_interval(
-                durations, objective.quantile or 0.5, error, folded=samples.folded
+                durations,
+                objective.quantile or 0.5,
+                error,
+                limit=objective.limit,
+                folded=samples.folded,
             ),
         )
     if objective.metric == "mean":

@@ -71,8 +71,7 @@ def assert_no_leak(
 ) -> Leak:
     """Assert that an operation keeps no memory from call to call.
 
-    The first tenth of the calls warms caches up. Memory is measured after garbage collection in
-    twenty places, and the growth in between judged as a whole.
+    A tenth of the calls warms caches up; then memory is measured in twenty places.
 
     Args:
         function: The operation.
@@ -97,14 +96,16 @@ def assert_no_leak(
         raise UsageError(msg)
     made, octets, kept = _measure(function, calls, by)
     slope = slope_of(made, octets, error)
-    state: State = "undecided"
-    if slope.high <= limit_bytes:
-        state = "met"
-    elif slope.low > limit_bytes:
-        state = "missed"
+    state = _state(slope, limit_bytes)
     leak = Leak(state=state, slope=slope, calls=calls, kept=kept)
     conclude(state, _text(leak, limit, error), policy or Policy())
     return leak
+
+
+def _state(slope: Interval, limit_bytes: float) -> State:
+    if slope.high <= limit_bytes:
+        return "met"
+    return "missed" if slope.low > limit_bytes else "undecided"
 
 
 def _measure(
@@ -118,6 +119,8 @@ def _measure(
         function()
     if is_ours:
         tracemalloc.start()
+    gc.collect()
+    gc.freeze()  # what was there before cannot have been kept by the operation
     try:
         function()
         first = tracemalloc.take_snapshot() if by == "allocations" else None
@@ -131,6 +134,7 @@ def _measure(
             octets[block] = _memory(by)
         return made, octets, _kept(first)
     finally:
+        gc.unfreeze()
         if is_ours:
             tracemalloc.stop()
 

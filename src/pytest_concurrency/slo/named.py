@@ -148,11 +148,7 @@ def read_slo(name: str, table: object, *, where: str) -> NamedSlo:
             meant = nearest(str(key), _KEYS) or "objectives"
             msg = f"{where}: {key!r} is not a key of an SLO. Write {meant!r}."
             raise UsageError(msg)
-    tiers = table.get("tiers", {})
-    if not isinstance(tiers, Mapping):
-        msg = f"{where}: tiers is not a table. Write tiers.strict = ['p95 < 300ms']."
-        raise UsageError(msg)
-    read = {str(tier): _objectives(each, f"{where}.tiers.{tier}") for tier, each in tiers.items()}
+    read = _tiers(table, where)
     objectives = _objectives(table.get("objectives", []), f"{where}.objectives")
     if not objectives and not any(read.values()):
         msg = f"{where}: it has no objective. Write objectives = ['p95 < 500ms'] into it."
@@ -170,6 +166,14 @@ def read_slo(name: str, table: object, *, where: str) -> NamedSlo:
     )
     slo.tier(slo.default_tier)
     return slo
+
+
+def _tiers(table: Mapping[str, Any], where: str) -> dict[str, tuple[Objective, ...]]:
+    tiers = table.get("tiers", {})
+    if not isinstance(tiers, Mapping):
+        msg = f"{where}: tiers is not a table. Write tiers.strict = ['p95 < 300ms']."
+        raise UsageError(msg)
+    return {str(tier): _objectives(each, f"{where}.tiers.{tier}") for tier, each in tiers.items()}
 
 
 def _text(table: Mapping[str, Any], key: str, where: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from _thread import get_ident
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ _WAITS: Final = "/proc/thread-self/schedstat"
 _CANARY_STEPS: Final = 300
 _OWN_THREADS_MATTER: Final = 0.05
 _STOLEN_MATTERS: Final = 0.02
-_SLOWER_MATTERS: Final = 1.1
+_SLOWER_MATTERS: Final = 1.02
 
 
 class WaitReader:
@@ -70,6 +71,7 @@ class Noise:
         slowdown: How much slower a fixed piece of work ran than at its best, if it was run.
         collections: How many garbage collections ran.
         collecting_ns: How long they took together.
+        canary_ns: The fastest run of that work meanwhile, the unit between machines.
     """
 
     seconds: float = 0.0
@@ -79,13 +81,14 @@ class Noise:
     slowdown: float | None = None
     collections: int = 0
     collecting_ns: int = 0
+    canary_ns: int | None = None
 
     @property
     def factor(self) -> float:
         """By how much a latency may be too high because of the machine, 1 when it is clean."""
         factor = 1.0
-        if self.slowdown is not None and self.slowdown > _SLOWER_MATTERS:
-            factor = self.slowdown
+        if self.slowdown is not None:
+            factor = max(factor, self.slowdown)
         if self.stolen > _STOLEN_MATTERS:
             factor /= 1 - min(self.stolen, 0.9)
         return factor
@@ -94,10 +97,10 @@ class Noise:
         """Say what is worth saying, in a few words; empty on a quiet machine."""
         parts = []
         if self.slowdown is not None and self.slowdown > _SLOWER_MATTERS:
-            parts.append(f"this machine ran {self.slowdown:.2f} times slower than at its best")
+            parts.append(f"{self.slowdown:.2f} times slower than at its best")
         if self.stolen > _STOLEN_MATTERS:
-            parts.append(f"{self.stolen:.0%} of its processor time was stolen by other machines")
-        return " and ".join(parts)
+            parts.append(f"with {self.stolen * 100:.0f} % of its time stolen")
+        return ", ".join(parts)
 
 
 def canary_ns() -> int:
@@ -113,16 +116,23 @@ def canary_ns() -> int:
     return best or 1
 
 
+def fastest_canary_ns(runs: int = 50) -> int:
+    """Return how long the fixed piece of work takes at its best, for a baseline's unit."""
+    return min(canary_ns() for _ in range(runs))
+
+
 class NoiseWatch:
-    """Watches the machine while samples are taken; the same thread starts and reads it.
+    """Watches the machine while samples are taken.
 
     Args:
         reference_ns: How long the fixed piece of work takes on this machine at its best; the
             fastest run of this watch if unknown.
+        times_collections: Time garbage collection too, until :meth:`close`.
     """
 
-    def __init__(self, *, reference_ns: int | None = None) -> None:
+    def __init__(self, *, reference_ns: int | None = None, times_collections: bool = True) -> None:
         """Begin to watch."""
+        self._thread = get_ident()
         self._reference_ns = reference_ns
         self._canaries: list[int] = []
         self._pauses: list[int] = []
@@ -132,7 +142,8 @@ class NoiseWatch:
         self._pressure_us = _pressure_us()
         self._own_ns = process_time_ns()
         self._thread_ns = thread_time_ns()
-        gc.callbacks.append(self._on_collection)
+        if times_collections:
+            gc.callbacks.append(self._on_collection)
 
     @property
     def fastest_ns(self) -> int | None:
@@ -149,20 +160,26 @@ class NoiseWatch:
         """Run the fixed piece of work once, between two samples."""
         self._canaries.append(canary_ns())
 
-    def read(self) -> Noise:
-        """Return what happened since the watch began; it goes on."""
+    def read(self, *, workers: int = 1) -> Noise:
+        """Return what happened since the watch began; it goes on.
+
+        Args:
+            workers: How many threads took samples, if it was not only the one that began to
+                watch.
+        """
         span_ns = max(1, perf_counter_ns() - self._began_ns)
         busy, stolen, total = (
             now - then for now, then in zip(_machine_ticks(), self._machine, strict=True)
         )
         return Noise(
             seconds=span_ns / 1e9,
-            excused=self._excused(busy, span_ns),
+            excused=self._excused(busy, span_ns, workers),
             stolen=stolen / total if total > 0 else 0.0,
             pressure=min(1.0, (_pressure_us() - self._pressure_us) * 1e3 / span_ns),
             slowdown=self._slowdown(),
             collections=len(self._pauses),
             collecting_ns=sum(self._pauses),
+            canary_ns=min(self._canaries, default=None),
         )
 
     def close(self) -> None:
@@ -170,9 +187,12 @@ class NoiseWatch:
         if self._on_collection in gc.callbacks:
             gc.callbacks.remove(self._on_collection)
 
-    def _excused(self, busy_ns: float, span_ns: int) -> float:
+    def _excused(self, busy_ns: float, span_ns: int, workers: int) -> float:
         own_ns = process_time_ns() - self._own_ns
-        own_others_ns = max(0, own_ns - (thread_time_ns() - self._thread_ns))
+        sampled_ns = own_ns / workers
+        if workers == 1 and self._thread == get_ident():
+            sampled_ns = thread_time_ns() - self._thread_ns
+        own_others_ns = max(0.0, own_ns - sampled_ns)
         if own_others_ns <= _OWN_THREADS_MATTER * span_ns:
             return 1.0
         foreign_ns = max(0.0, busy_ns - own_ns)

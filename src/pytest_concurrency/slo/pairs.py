@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 from time import perf_counter_ns
 from typing import Final
 
@@ -26,6 +27,9 @@ _SHORTEST_SPAN_NS: Final = 50_000_000
 _GROWTH: Final = 1.5
 _NARROW: Final = 0.01
 _ERROR: Final = 0.01
+
+ORDERS: Final = ((False, True, True, False), (True, False, False, True))
+"""The two orders of two pairs: for each call, whether it is of the old function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +77,9 @@ def compare(
 ) -> Comparison:
     """Call both functions in turn and compare each pair.
 
-    Whatever slows the machine for longer than two calls slows both of a pair, so it leaves their
-    ratio alone: this is the strongest evidence that one machine can give.
+    Whatever slows the machine for longer than two calls leaves the ratio of a pair alone.
 
-    >>> comparison = compare(lambda: sum(range(500)), lambda: sum(range(5000)), "new <= 0.5x old")
-    >>> comparison.state
+    >>> compare(lambda: sum(range(500)), lambda: sum(range(5000)), "new <= 0.5x old").state
     'met'
 
     Args:
@@ -86,47 +88,94 @@ def compare(
         claim: What must hold, such as ``"new <= 1.05x old"``; only measured if left out.
         seconds: The longest to go on.
         max_pairs: The most pairs to collect.
-        error: How often each verdict may be wrong.
+        error: How often a verdict may be wrong.
         policy: What an undecided claim does.
 
     Raises:
         MissedObjective: The claim is false, but for the error allowed.
         UndecidedObjective: The budget ended first, and that was to fail.
-        UsageError: The claim cannot be read.
     """
     __tracebackhide__ = True
-    limit, is_upper = read_claim(claim) if claim else (1.0, True)
-    for each in (new, old):
-        if inspect.iscoroutinefunction(each):
-            msg = "compare: it cannot call a coroutine function. Give a function that runs it."
-            raise UsageError(msg)
+    if inspect.iscoroutinefunction(new) or inspect.iscoroutinefunction(old):
+        msg = "compare: it cannot call a coroutine function. Give a function that runs it."
+        raise UsageError(msg)
+    ratios = Ratios(claim, error=error)
     budget_ns = duration_ns(seconds, where="compare(seconds)")
-    pairs = _Pairs(new, old)
-    began_ns, next_look, look = perf_counter_ns(), _FIRST_LOOK, 0
-    while True:
-        pairs.take()
-        span_ns = perf_counter_ns() - began_ns
-        is_last = len(pairs.ratios) >= max_pairs or span_ns > budget_ns
-        if not is_last and (len(pairs.ratios) < next_look or span_ns < _SHORTEST_SPAN_NS):
-            continue
-        ratio = pairs.ratio(error * share_of_look(look))
-        look, next_look = look + 1, int(len(pairs.ratios) * _GROWTH)
-        state = state_of(ratio, limit, is_upper=is_upper) if claim else "undecided"
-        is_narrow = ratio.high - ratio.low <= _NARROW * ratio.value
-        if is_last or state != "undecided" or (not claim and is_narrow):
-            break
-    comparison = Comparison(
-        claim=claim,
-        state=state,
-        ratio=ratio,
-        pairs=len(pairs.ratios),
-        new_ns=pairs.median(pairs.new_ns),
-        old_ns=pairs.median(pairs.old_ns),
-        confidence=1 - error,
-    )
+    comparison = _decide(ratios, _Pairs(new, old), budget_ns, max_pairs)
     if claim:
         conclude(comparison.state, _text(comparison), policy or Policy())
     return comparison
+
+
+def _decide(ratios: Ratios, pairs: _Pairs, budget_ns: int, max_pairs: int) -> Comparison:
+    began_ns, has_ended = perf_counter_ns(), False
+    while not has_ended:
+        ratios.add(*pairs.take())
+        span_ns = perf_counter_ns() - began_ns
+        is_last = ratios.pairs >= max_pairs or span_ns > budget_ns
+        if is_last or span_ns >= _SHORTEST_SPAN_NS:
+            has_ended = ratios.look(is_last=is_last)
+    return ratios.comparison()
+
+
+class Ratios:
+    """Ratios of new to old, each of two pairs, and what they say about a claim so far."""
+
+    def __init__(self, claim: str, *, error: float) -> None:
+        """Begin without any.
+
+        Args:
+            claim: What must hold; the ratio is only measured if it is empty.
+            error: How often each verdict may be wrong.
+        """
+        self._claim, self._error = claim, error
+        self._limit, self._is_upper = read_claim(claim) if claim else (1.0, True)
+        self._new_ns: array[float] = array("d")
+        self._old_ns: array[float] = array("d")
+        self._ratios: array[int] = array("q")
+        self._looks, self._next_look = 0, _FIRST_LOOK
+        self._found: Interval | None = None
+        self._state: State = "undecided"
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        return len(self._new_ns)
+
+    def add(self, new_ns: Sequence[float], old_ns: Sequence[float]) -> None:
+        """Add two calls of each function."""
+        self._new_ns.extend(new_ns)
+        self._old_ns.extend(old_ns)
+        self._ratios.append(round(_SCALE * sum(new_ns) / max(sum(old_ns), 1.0)))
+
+    def look(self, *, is_last: bool) -> bool:
+        """Judge if there are enough for another look, and return whether that ends it."""
+        if not is_last and len(self._ratios) < self._next_look:
+            return False
+        error = self._error * share_of_look(self._looks)
+        self._looks, self._next_look = self._looks + 1, int(len(self._ratios) * _GROWTH)
+        ratio = self._found = quantile_interval(self._ratios, 0.5, error).over(_SCALE)
+        if not self._claim:
+            return is_last or ratio.high - ratio.low <= _NARROW * ratio.value
+        self._state = state_of(ratio, self._limit, is_upper=self._is_upper)
+        return is_last or self._state != "undecided"
+
+    def comparison(self) -> Comparison:
+        """Return what the last look found."""
+        medians = (
+            quantile_of(sorted(round(each) for each in durations), 0.5)
+            for durations in (self._new_ns, self._old_ns)
+        )
+        new_ns, old_ns = medians
+        return Comparison(
+            claim=self._claim,
+            state=self._state,
+            ratio=self._found or quantile_interval(self._ratios, 0.5, self._error).over(_SCALE),
+            pairs=self.pairs,
+            new_ns=new_ns,
+            old_ns=old_ns,
+            confidence=1 - self._error,
+        )
 
 
 def read_claim(claim: str) -> tuple[float, bool]:
@@ -163,33 +212,24 @@ def _text(comparison: Comparison) -> str:
 
 
 class _Pairs:
-    """Pairs of calls, with the waits for a processor taken out."""
+    """Takes pairs of calls, with the waits for a processor taken out."""
 
     def __init__(self, new: Callable[[], object], old: Callable[[], object]) -> None:
-        self.new, self.old = new, old
-        self.new_ns: array[float] = array("d")
-        self.old_ns: array[float] = array("d")
-        self.ratios: array[int] = array("q")
+        self._new, self._old = new, old
         self._watch = Stopwatch()
+        self._draw = Random(0)  # noqa: S311 - an order, not a secret
         self._repeats = max(self._watch.repeats_for(new), self._watch.repeats_for(old))
 
-    def take(self) -> None:
-        """Take one pair; which function goes first alternates."""
-        watch, repeats = self._watch, self._repeats
-        if len(self.ratios) % 2:
-            old_ns = watch.call_ns(self.old, repeats=repeats)
-            new_ns = watch.call_ns(self.new, repeats=repeats)
-        else:
-            new_ns = watch.call_ns(self.new, repeats=repeats)
-            old_ns = watch.call_ns(self.old, repeats=repeats)
-        self.new_ns.append(new_ns)
-        self.old_ns.append(old_ns)
-        self.ratios.append(round(_SCALE * new_ns / max(old_ns, 1.0)))
+    def take(self) -> tuple[list[float], list[float]]:
+        """Take two pairs, in the order new, old, old, new, or the other way round.
 
-    def ratio(self, error: float) -> Interval:
-        """Return the median ratio with its bounds."""
-        return quantile_interval(self.ratios, 0.5, error).over(_SCALE)
-
-    def median(self, durations: array[float]) -> float:
-        """Return the median of one function's calls."""
-        return quantile_of([round(each) for each in sorted(durations)], 0.5)
+        Calls at even places can differ from those at odd places for a while, by where their
+        memory happens to lie. This order gives both functions as many of either, and the coin
+        that chooses between the two beats in time with nothing.
+        """
+        new_ns: list[float] = []
+        old_ns: list[float] = []
+        for is_old in self._draw.choice(ORDERS):
+            function, taken = (self._old, old_ns) if is_old else (self._new, new_ns)
+            taken.append(self._watch.call_ns(function, repeats=self._repeats))
+        return new_ns, old_ns

@@ -15,13 +15,14 @@ from pytest_concurrency.slo.cells import (
     Cell,
     open_reader,
     pread,
+    settled,
     timed,
     wait_of_call,
 )
 from pytest_concurrency.slo.deciding import Decision, decide
 from pytest_concurrency.slo.evidence import Evidence, Tags
 from pytest_concurrency.slo.grammar import as_objective
-from pytest_concurrency.slo.noise import Noise
+from pytest_concurrency.slo.noise import Noise, NoiseWatch
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.samples import EXACT, Samples, merge_samples
 from pytest_concurrency.slo.verdicts import Verdict
@@ -40,8 +41,7 @@ class PerfTimer:
     >>> len(perf_timer)
     100
 
-    The worker that made the timer has the short way; blocks of other threads and tasks, and
-    blocks inside blocks, are kept apart by their context.
+    Blocks of other threads and tasks, and blocks inside blocks, are kept apart.
     """
 
     def __init__(
@@ -79,21 +79,17 @@ class PerfTimer:
         self._free = 0  # the first block goes the long way, which notes when it began
         self._started_ns = self._first_ns = self._ended_ns = self._read_ns = 0
         self._before = b""
-        self._cells: list[Cell] = []
-        self._adopt(Cell())
+        self._cell = cell = Cell()
+        self._cells = [cell]
+        self._append, self._append_wait = cell.ns.append, cell.waits_ns.append
         self._beside = Beside(self._cells, takes_out_waits=self.takes_out_waits)
         self._open = self._beside.open
         self._decision: Decision | None = None
+        self._watch: NoiseWatch | None = None
         self.warm_up = Samples()
         self.noise: Noise | None = None
         self.memory_bytes: int | None = None
         self._tagged.clear()
-
-    def _adopt(self, cell: Cell) -> None:
-        self._cell = cell
-        self._cells.append(cell)
-        self._append = cell.ns.append
-        self._append_wait = cell.waits_ns.append
 
     def __enter__(self) -> Self:
         """Begin a call."""
@@ -105,24 +101,20 @@ class PerfTimer:
             return self
         self._started_ns = started_ns = perf_counter_ns()
         if started_ns - self._read_ns > SETTLED_NS:
-            self._settle()
+            self._before, self._started_ns = settled(self._fd)
         return self
 
     def _enter_long_way(self) -> Self:
         if self._first_ns or self._owner != get_ident():
             return self._enter_beside()
-        self._first_ns, self._free = perf_counter_ns(), self._owner
+        self._begin()
+        self._free = self._owner
         return self.__enter__()
 
-    def _settle(self) -> None:
-        """Read the wait so far, again if this worker lost its processor meanwhile."""
-        fd = self._fd or 0
-        while True:
-            asked_ns = perf_counter_ns()
-            self._before = pread(fd, 64, 0)
-            self._started_ns = perf_counter_ns()
-            if self._started_ns - asked_ns < SETTLED_NS:
-                return
+    def _begin(self) -> None:
+        if self._watch is None and self._decision is None and self.takes_out_waits:
+            self._watch = NoiseWatch(times_collections=False)
+        self._first_ns = perf_counter_ns()
 
     def __exit__(
         self,
@@ -166,7 +158,8 @@ class PerfTimer:
 
     def _enter_beside(self) -> Self:
         if not self._first_ns:
-            self._first_ns, self._is_short_way_held = perf_counter_ns(), True
+            self._begin()
+            self._is_short_way_held = True
         if self._free:  # a task begun inside this block must not take the short way out of it
             self._free, self._is_short_way_held = 0, True
         self._beside.enter()
@@ -240,7 +233,7 @@ class PerfTimer:
 
     @property
     def durations(self) -> tuple[float, ...]:
-        """The seconds of each call that is kept one by one."""
+        """The seconds of each call."""
         return tuple(each / 1e9 for each in self.samples.ns)
 
     def __len__(self) -> int:
@@ -249,7 +242,7 @@ class PerfTimer:
         return own + sum(len(each) for each in self._tagged.values())
 
     def __bool__(self) -> bool:
-        """Return True: a timer without samples is still a timer."""
+        """Return True: a timer without samples is a timer."""
         return True
 
     def set_aside(self) -> None:
@@ -295,5 +288,10 @@ class PerfTimer:
             seconds=(ended_ns - first_ns) / 1e9 if ended_ns else None,
             memory_bytes=self.memory_bytes,
             tagged=tagged,
-            noise=self.noise,
+            noise=self.noise or self._noise(),
         )
+
+    def _noise(self) -> Noise | None:
+        """Return what happened since the first call, if nothing watched more closely."""
+        workers = sum(1 for cell in self._cells if cell.ns)
+        return self._watch.read(workers=max(1, workers)) if self._watch else None

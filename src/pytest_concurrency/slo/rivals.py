@@ -5,24 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 from time import perf_counter_ns
 from typing import IO, Final, Self
 
 from pytest_concurrency.errors import BrokenPromise, UsageError
-from pytest_concurrency.slo.deciding import share_of_look
-from pytest_concurrency.slo.intervals import quantile_interval, quantile_of
-from pytest_concurrency.slo.pairs import Comparison, read_claim, state_of
+from pytest_concurrency.slo.pairs import ORDERS, Comparison, Ratios
 from pytest_concurrency.slo.perf import PerfTimer
 from pytest_concurrency.slo.quantities import duration_ns
 
-_SCALE: Final = 1e9
-_FIRST_LOOK: Final = 10
-_GROWTH: Final = 1.5
 _ERROR: Final = 0.01
 _GRACE_SECONDS: Final = 5.0
 
@@ -49,7 +44,7 @@ def revision(ref: str, *, of: Path) -> Iterator[Path]:
 
 def _git(where: Path, *arguments: str, about: str) -> None:
     git = shutil.which("git") or "git"
-    done = subprocess.run(  # noqa: S603 - git, with the revision that the user asked for
+    done = subprocess.run(
         [git, "-C", str(where), *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode:
@@ -74,7 +69,7 @@ class Rival:
         self, command: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None = None
     ) -> None:
         """Start it."""
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        self._process = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=None if env is None else dict(env),
@@ -172,41 +167,24 @@ def race(
         claim: What must hold of new, which is here, and old.
         conclude: Called with what was found.
         seconds: The longest to go on.
-        error: How often each verdict may be wrong.
+        error: How often a verdict may be wrong.
     """
-    limit, is_upper = read_claim(claim)
     budget_ns = duration_ns(seconds, where="--slo-against")
+    ratios, draw = Ratios(claim, error=error), Random(0)  # noqa: S311 - an order, not a secret
     yield 0
-    timer.clear()
     rival.take(1)
-    new_ns, old_ns, ratios = array("q"), array("q"), array("q")
-    began_ns, next_look, look, rounds = perf_counter_ns(), _FIRST_LOOK, 0, 0
-    while True:
-        rounds += 1
-        if rounds % 2:
-            old_ns.append(rival.take(1)[0])
-        yield rounds
-        new_ns.append(timer.samples.without_waits()[-1])
-        timer.clear()
-        if not rounds % 2:
-            old_ns.append(rival.take(1)[0])
-        ratios.append(round(_SCALE * new_ns[-1] / max(old_ns[-1], 1)))
-        is_last = perf_counter_ns() - began_ns > budget_ns
-        if not is_last and rounds < next_look:
-            continue
-        ratio = quantile_interval(ratios, 0.5, error * share_of_look(look)).over(_SCALE)
-        look, next_look = look + 1, int(rounds * _GROWTH)
-        state = state_of(ratio, limit, is_upper=is_upper)
-        if is_last or state != "undecided":
-            break
-    conclude(
-        Comparison(
-            claim=claim,
-            state=state,
-            ratio=ratio,
-            pairs=rounds,
-            new_ns=quantile_of(sorted(new_ns), 0.5),
-            old_ns=quantile_of(sorted(old_ns), 0.5),
-            confidence=1 - error,
-        )
-    )
+    timer.clear()
+    began_ns, has_ended = perf_counter_ns(), False
+    while not has_ended:
+        new_ns: list[float] = []
+        old_ns: list[float] = []
+        for is_rival in draw.choice(ORDERS):
+            if is_rival:
+                old_ns += rival.take(1)
+                continue
+            yield 2 * ratios.pairs + 1
+            new_ns.append(timer.samples.without_waits()[-1])
+            timer.clear()
+        ratios.add(new_ns, old_ns)
+        has_ended = ratios.look(is_last=perf_counter_ns() - began_ns > budget_ns)
+    conclude(ratios.comparison())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 from typing import Any, Final
 
@@ -68,6 +68,15 @@ class Samples:
         pairs = zip(self.ns, self.waits_ns, strict=True)
         return array("q", [d - min(d, round(w * excused)) if w else d for d, w in pairs])
 
+    def copy(self) -> Samples:
+        """Return the same samples, unmoved by what is recorded later."""
+        folded = (
+            Bins(counts=self.folded.counts.copy(), total=self.folded.total) if self.folded else None
+        )
+        return replace(
+            self, ns=self.ns[:], waits_ns=self.waits_ns[:], failed=self.failed[:], folded=folded
+        )
+
     def fold(self, *, keep: int = EXACT) -> None:
         """Move the samples beyond the number kept into bins, waits taken out."""
         if len(self.ns) <= keep:
@@ -123,7 +132,7 @@ def merge_samples(parts: Sequence[Samples]) -> Samples:
     """
     parts = [part for part in parts if len(part)]
     if len(parts) == 1:
-        return parts[0]
+        return parts[0].copy()
     has_waits = all(part.waits_ns or not part.ns for part in parts)
     failed = [frozenset(part.failed) for part in parts]
     turns = zip_longest(*(range(len(part.ns)) for part in parts))

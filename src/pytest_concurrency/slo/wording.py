@@ -67,7 +67,7 @@ def row(verdict: Verdict) -> tuple[str, str, str, str, str]:
     )
     state = f"{verdict.state} ({verdict.tier})" if verdict.tier else verdict.state
     name = f"{verdict.slo}: {objective}" if verdict.slo else str(objective)
-    return name, _value(verdict), bounds, _calls(verdict.calls), state
+    return name, _value(verdict), bounds, _calls(verdict.calls) if verdict.calls else "", state
 
 
 def table(rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -194,8 +194,8 @@ def _reason(verdict: Verdict) -> str:
         )
     bounds = _interval(objective, verdict.interval)
     noise = verdict.noise
-    if noise and noise.factor > 1 and not objective.holds_for(verdict.interval.low):
-        return f"it measured {_value(verdict)}, and {noise}."
+    if str(noise or "") and not objective.holds_for(verdict.interval.low):
+        return f"{_value(verdict)} on a machine {noise}."
     text = f"{_value(verdict)}, but it may be {bounds}"
     if verdict.interval.effective < _WORTH_SAYING * verdict.calls:
         worth = format_count(int(verdict.interval.effective))
@@ -216,8 +216,8 @@ def _flawless(objective: Objective) -> str:
 
 def _remedy(verdict: Verdict, objective: Objective) -> str:
     noise = verdict.noise
-    if noise and noise.factor > 1 and not objective.holds_for(verdict.interval.low):
-        return "Run it alone, or compare with a rival in the same session: perf.compare(new, old)."
+    if str(noise or "") and not objective.holds_for(verdict.interval.low):
+        return "Run it alone, or compare with a rival in the same session: compare(new, old)."
     more = _more_calls(verdict)
     text = f"Collect more:  perf_timer.until_decided(max_calls={more})"
     easier = _easier(objective)
