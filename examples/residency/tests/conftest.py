@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -16,9 +15,8 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from pytest_concurrency.db import EngineWatch, PoolWatch, find_leaks, open_server
-from pytest_concurrency.db import separate_sessions as open_sessions
-from sqlalchemy import Engine, select
+from pytest_concurrency import Database
+from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from residency.services.generation import Draft, Place
@@ -32,68 +30,40 @@ MONDAY = date(2026, 1, 5)
 CROWD = 100
 """How many callers there are where the requirements say a hundred."""
 
-# --- the seam: everything that the plugin's own fixtures will do ---
-
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Any]]:
-    """The servers of each back end, started when first asked for."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"residency-{os.getpid()}")
-    opened: dict[str, Any] = {}
-
-    def server(backend: str) -> Any:
-        if backend not in opened:
-            opened[backend] = open_server(backend, run=run)
-        return opened[backend]
-
-    yield server
-    for one in opened.values():
-        one.stop()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker that chooses back ends."""
-    config.addinivalue_line("markers", "backends(*names): the back ends of a test")
+def database_schema() -> MetaData:
+    """The tables that every test's database has."""
+    return Base.metadata
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each back end that it names, or on both."""
-    if "backend" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("backends")
-        metafunc.parametrize("backend", mark.args if mark else ("sqlite", "postgres"))
+    """Run what is not marked for a back end on those of its module, or else on both."""
+    marked = metafunc.definition.get_closest_marker("backends")
+    if "database_backend" in metafunc.fixturenames and marked is None:
+        names = getattr(metafunc.module, "BACKENDS", ("sqlite", "postgres"))
+        metafunc.parametrize("database_backend", names, indirect=True)
 
 
 @pytest.fixture
-def database(servers: Callable[[str], Any], backend: str) -> Iterator[Any]:
-    """A database with empty tables, of this test alone."""
-    made = servers(backend).template("residency", Base.metadata.create_all).clone()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(database: Any) -> Iterator[Engine]:
-    """An engine as production has it, with room for a crowd; what is left open fails the test."""
+def database_engine(database: Database) -> Iterator[Engine]:
+    """An engine as production has it, with room and patience for a crowd on a busy machine."""
     made = make_engine(
-        database.url.render_as_string(hide_password=False),
-        pool_size=20,
-        max_overflow=CROWD,
-        pool_timeout=30,
+        url_of(database), lock_seconds=30, pool_size=20, max_overflow=CROWD, pool_timeout=30
     )
-    with EngineWatch(made) as watch:
-        yield made
-        leaks = find_leaks(watch)
+    yield made
     made.dispose()
-    assert not leaks, str(leaks)
+
+
+def url_of(database: Database) -> str:
+    """Return a database's address, with its password."""
+    return database.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture
-def separate_sessions(engine: Engine) -> Callable[..., Any]:
-    """Sessions on connections of their own."""
-    return lambda *names, **options: open_sessions(*names, engine=engine, **options)
-
-
-# --- end of the seam ---
+def engine(database_engine: Engine) -> Engine:
+    """The engine of this test's database."""
+    return database_engine
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -241,13 +211,18 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def serve(engine: Engine) -> Iterator[Callable[..., httpx.Client]]:
-    """Serve the application with settings and a planner; returns a client."""
+def serve(database: Database, engine: Engine) -> Iterator[Callable[..., httpx.Client]]:
+    """Serve the application with settings and a planner; returns a client.
+
+    With a setting of the engine, such as ``pool_size``, the service has an engine of its own.
+    """
     open_ones: list[Any] = []
 
     def start(*, planner: Any = plan_everybody, cache: Any = None, **settings: Any) -> httpx.Client:
-        chosen = Settings(**{"authentication": False, "log_requests": False, **settings})
-        app = make_app(chosen, engine=engine, planner=planner, cache=cache)
+        quiet = {"authentication": False, "log_requests": False, "database_url": url_of(database)}
+        chosen = Settings(**{**quiet, **settings})
+        used = None if {"pool_size", "lock_seconds"} & settings.keys() else engine
+        app = make_app(chosen, engine=used, planner=planner, cache=cache)
         context = serving(app)
         open_ones.append(context)
         return context.__enter__()
@@ -261,10 +236,3 @@ def serve(engine: Engine) -> Iterator[Callable[..., httpx.Client]]:
 def service(serve: Callable[..., httpx.Client]) -> httpx.Client:
     """The service over HTTP, without tokens, on this test's database."""
     return serve()
-
-
-@pytest.fixture
-def pool_watch(engine: Engine) -> Iterator[PoolWatch]:
-    """Watches the engine's pool."""
-    with PoolWatch(engine) as watch:
-        yield watch
