@@ -14,6 +14,8 @@ _STDLIB = tuple(
     for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 )
 _PACKAGES = ("site-packages", "dist-packages")
+_LAUNCHED = "<string>"
+"""Code given on a command line, as by the processes of pytest-xdist."""
 
 
 def short_path(path: str) -> str:
@@ -45,7 +47,9 @@ def is_stdlib(code: CodeType) -> bool:
 def is_project(code: CodeType) -> bool:
     """Say whether it is neither Python's own nor an installed package's."""
     path = code.co_filename
-    return not (is_stdlib(code) or is_ours(code) or any(mark in path for mark in _PACKAGES))
+    return path != _LAUNCHED and not (
+        is_stdlib(code) or is_ours(code) or any(mark in path for mark in _PACKAGES)
+    )
 
 
 def source_line(path: str, line: int) -> str:
