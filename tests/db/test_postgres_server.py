@@ -221,6 +221,17 @@ def test_directory_of_another_user_is_refused(root):
     )
 
 
+def test_memory_without_room_is_not_used(monkeypatch):
+    """Servers live in memory where there is room for one, else on disk."""
+    room = os.statvfs(tempfile.gettempdir())
+    needed = room.f_bavail * room.f_frsize
+    monkeypatch.setattr(cluster, "_ROOM", needed // 2)
+    assert cluster._has_room(Path(tempfile.gettempdir()))
+    monkeypatch.setattr(cluster, "_ROOM", needed * 2)
+    assert not cluster._has_room(Path(tempfile.gettempdir()))
+    assert not cluster._has_room(Path("/nonexistent"))
+
+
 def test_wheel_serves_when_the_machine_has_none(root):
     """The extra's programs run without importing its package."""
     found = cluster.open_cluster(run="wheel", root=root, source="wheel")
@@ -314,7 +325,9 @@ def test_kept_database_can_be_connected_to(on):
     """The command that is printed for a kept database names it."""
     database = on("postgres")
 
-    assert database.connect_command.startswith("psql -h /tmp/pytest-pg-")
+    home = Path(database.url.query["host"])
+    assert home.parent.parent.name == f"pytest-pg-{os.geteuid()}"
+    assert database.connect_command.startswith(f"psql -h {home} -p 5432 ")
     assert database.connect_command.endswith(f"-U postgres {database.url.database}")
 
 

@@ -36,6 +36,8 @@ SETTINGS = {
     "timezone": "UTC",
     "wal_level": "minimal",
 }
+_MEMORY = Path("/dev/shm")  # noqa: S108  (only in a directory that is ours alone)
+_ROOM = 2_000_000_000
 _START = 30.0
 _STEP = 0.002
 
@@ -94,7 +96,8 @@ def open_cluster(*, run: str, source: str | None = None, root: Path | None = Non
     Args:
         run: Names the test run; processes that give the same name share the server.
         source: ``"system"`` or ``"wheel"`` to take PostgreSQL only from there.
-        root: Where servers live; a directory of this user under the temporary one by default.
+        root: Where servers live; by default a directory of this user in memory if there is room,
+            else under the temporary one.
     """
     if os.name != "posix":
         msg = (
@@ -102,13 +105,28 @@ def open_cluster(*, run: str, source: str | None = None, root: Path | None = Non
             "Write --concurrency-db=postgresql+psycopg://user:password@host/database"
         )
         raise UsageError(msg)
-    root = root or Path(tempfile.gettempdir()) / f"pytest-pg-{os.geteuid()}"
-    _private(root)
-    binaries, user = find_binaries(source=source), unprivileged()
+    usual = Path(tempfile.gettempdir()) / f"pytest-pg-{os.geteuid()}"
+    places = [root or usual] if root or not _has_room(_MEMORY) else [_MEMORY / usual.name, usual]
+    for place in places:
+        _private(place)
+    root, user = places[-1], unprivileged()
     name = f"run-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
     with _locked(root / "starting"):
-        _sweep(root, besides=name)
-        return _join(root / name, user) or _start(readable(binaries, root, user), root / name, user)
+        for place in places:
+            _sweep(place, besides=name)
+            if (found := _join(place / name, user)) is not None:
+                return found
+        binaries = readable(find_binaries(source=source), root, user)
+        return _start(binaries, places[0] / name, user, cache=root)
+
+
+def _has_room(place: Path) -> bool:
+    """Tell whether a file system in memory can hold a server: cloning there is ten times faster."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize >= _ROOM and os.access(place, os.W_OK)
 
 
 def _join(directory: Path, user: str | None) -> Cluster | None:
@@ -127,10 +145,10 @@ def _join(directory: Path, user: str | None) -> Cluster | None:
     return Cluster(binaries=found, directory=directory, lock=lock, user=user)
 
 
-def _start(binaries: Binaries, directory: Path, user: str | None) -> Cluster:
+def _start(binaries: Binaries, directory: Path, user: str | None, *, cache: Path) -> Cluster:
     supervisor.remove(directory)
     directory.mkdir(mode=0o711)
-    make_data(binaries, directory, user)
+    make_data(binaries, directory, user, cache=cache)
     lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)
     task = _task(binaries, directory, user)

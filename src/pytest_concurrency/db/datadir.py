@@ -13,6 +13,8 @@ from typing import Any
 from pytest_concurrency.db.binaries import Binaries
 from pytest_concurrency.errors import UsageError
 
+_SETS = 16
+
 
 def _run(command: list[Any], user: str | None) -> None:
     done = subprocess.run(
@@ -62,17 +64,24 @@ def _may_run(program: Path, user: str) -> bool:
     return done.returncode == 0
 
 
-def make_data(binaries: Binaries, directory: Path, user: str | None) -> None:
+def make_data(binaries: Binaries, directory: Path, user: str | None, *, cache: Path) -> None:
     """Make ``home/data`` in a directory: a copy of the output of one ``initdb`` per version."""
-    cached = directory.parent / f"initdb-{binaries.source}-{binaries.version}-{user or 'self'}"
+    cached = cache / f"initdb-{binaries.source}-{binaries.version}-{user or 'self'}"
     if not (cached / "data" / "PG_VERSION").exists():
         shutil.rmtree(cached, ignore_errors=True)
-        making = Path(tempfile.mkdtemp(dir=directory.parent, prefix="initdb-"))
+        making = Path(tempfile.mkdtemp(dir=cache, prefix="initdb-"))
         _give(making, user)
         options = ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--wal-segsize=1"]
-        _run(
-            [binaries.directory / "initdb", "-D", making / "data", "-U", "postgres", *options], user
-        )
+        if binaries.major >= _SETS:  # before, initdb itself needs a megabyte of /dev/shm
+            options += ["-c", "dynamic_shared_memory_type=mmap"]
+        try:
+            _run(
+                [binaries.directory / "initdb", "-D", making / "data", "-U", "postgres", *options],
+                user,
+            )
+        except UsageError:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
         making.rename(cached)
     home = directory / "home"
     home.mkdir()

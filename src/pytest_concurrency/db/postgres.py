@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "ptc"
 _AHEAD = 2
+_STRATEGIES = 15
 
 
 @final
@@ -152,7 +153,10 @@ class PostgresServer:
 
     def _make(self, template: str) -> tuple[str, Callable[[Connection], None]]:
         name = f"{_PREFIX}_{self._run}_p{os.getpid()}_{next(self._numbers)}"
-        sql = f"CREATE DATABASE {name} TEMPLATE {template}"
+        # Without fsync, copying files is faster than writing them to the log as well.
+        quick = self.cluster is not None and self.cluster.binaries.major >= _STRATEGIES
+        strategy = " STRATEGY file_copy" if quick else ""
+        sql = f"CREATE DATABASE {name} TEMPLATE {template}{strategy}"
         return name, lambda admin: _execute(admin, sql)
 
     def _wrap(self, name: str) -> Database:

@@ -15,6 +15,7 @@ from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
+from pytest_concurrency.run.place import without_our_frames
 
 _PASSED_THROUGH = ("Skipped", "Exit")
 
@@ -53,7 +54,7 @@ def explore(program: Program, settings: Settings) -> Exploration:
                 continue
             failed = _replay(program, text, source, notes)
             if failed is not None:
-                raise _explained(program, settings, failed, 1, began)
+                raise without_our_frames(_explained(program, settings, failed, 1, began))
             if source == "replay" and not notes:
                 return Exploration(
                     schedules=1, budget="replay", seconds=time.perf_counter() - began
@@ -61,7 +62,8 @@ def explore(program: Program, settings: Settings) -> Exploration:
         search = Search(program, settings, began=began)
         found = search.failure()
         if found is not None:
-            raise _explained(program, settings, _shrunk(program, found), search.plays, began)
+            shrunk = _shrunk(program, found)
+            raise without_our_frames(_explained(program, settings, shrunk, search.plays, began))
     return _report(search, tuple(notes), began)
 
 

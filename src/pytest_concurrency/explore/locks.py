@@ -209,9 +209,7 @@ class RLock:
         self.release()
 
 
-def event_class(  # noqa: C901 - a class made around another
-    real: type[Any],
-) -> type[Any]:
+def event_class(real: type[Any]) -> type[Any]:
     """Make the stand-in for ``threading.Event``, whose flag is a resource of its own.
 
     Args:
@@ -222,18 +220,18 @@ def event_class(  # noqa: C901 - a class made around another
         """Stands in for ``threading.Event``."""
 
         def is_set(self) -> bool:
-            return bool(self._step(False, lambda: self._flag))
+            return bool(_event_step(self, lambda: self._flag, write=False))
 
         isSet = is_set  # noqa: N815
 
         def set(self) -> None:
-            self._step(True, lambda: _open(self))
+            _event_step(self, lambda: _raise_flag(self), write=True)
 
         def clear(self) -> None:
             def clear() -> None:
                 self._flag = False
 
-            self._step(True, clear)
+            _event_step(self, clear, write=True)
 
         def wait(self, timeout: float | None = None) -> bool:
             stage = here()
@@ -245,22 +243,25 @@ def event_class(  # noqa: C901 - a class made around another
             )
             return bool(self._flag)
 
-        def _step(self, write: bool, act: Callable[[], Any]) -> Any:  # noqa: FBT001
-            stage = None if unwinding() else here()
-            if stage is None:
-                return act()
-            stage.operate(("event", write, *caller(3)), ((("event", id(self)), write),))
-            result = act()
-            if write:
-                stage.refresh()
-            return result
-
-    def _open(event: Any) -> None:
-        event._flag = True  # noqa: SLF001
-        if here() is None:
-            with event._cond:  # noqa: SLF001
-                event._cond.notify_all()  # noqa: SLF001
-
     Event.__module__ = "pytest_concurrency.explore.locks"
     Event.__qualname__ = Event.__name__ = "Event"
     return Event
+
+
+def _event_step(event: Any, act: Callable[[], Any], *, write: bool) -> Any:
+    """Look at an event's flag, or change it, as one step; its caller is the event's method."""
+    stage = None if unwinding() else here()
+    if stage is None:
+        return act()
+    stage.operate(("event", write, *caller(3)), ((("event", id(event)), write),))
+    result = act()
+    if write:
+        stage.refresh()
+    return result
+
+
+def _raise_flag(event: Any) -> None:
+    event._flag = True  # noqa: SLF001
+    if here() is None:
+        with event._cond:  # noqa: SLF001
+            event._cond.notify_all()  # noqa: SLF001

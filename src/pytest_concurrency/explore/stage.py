@@ -111,7 +111,7 @@ class Stage:
         op: str | None = None,
         key: Hashable = None,
     ) -> bool:
-        """Pause before an operation until it can be done; tell whether it can, or the time was up.
+        """Pause until an operation can be done; tell whether it can, or the time was up.
 
         Args:
             label: Which operation, where.
@@ -119,12 +119,11 @@ class Stage:
             ready: Whether it can be done now; called only while nobody runs.
             seconds: How long to wait at most, in virtual time.
             wants: What it waits for, for texts.
-            op: ``acquire``, ``try`` or ``release`` where it is an operation of a lock.
+            op: ``acquire``, ``try`` or ``release`` of a lock.
             key: The lock.
         """
         worker = self.current
-        if worker.open is not None:
-            touches = (*touches, *worker.open[1])
+        touches = touches if worker.open is None else (*touches, *worker.open[1])
         if ready is not None:
             worker.ready, worker.wants = ready, wants
             if not ready():

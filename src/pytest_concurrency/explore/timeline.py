@@ -12,7 +12,7 @@ from pytest_concurrency.explore.reduction import Walk
 from pytest_concurrency.explore.schedule import Leg, token
 
 _WIDTH: Final = 94
-_WIDEST: Final = 38
+_USUAL: Final = 38
 _MANY: Final = 16
 _LONGEST: Final = 98
 _NEAR: Final = 3
@@ -155,15 +155,16 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
 def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
     workers = sorted({row.worker for row in rows})
     number = len(str(len(rows))) + 1
-    width = min(_WIDEST, (_WIDTH - number) // max(len(workers), 1))
+    width = _column(rows, workers, (_WIDTH - number) // max(len(workers), 1))
     lines = [" " * number + "".join(f"{worker_name(w, names):<{width}}" for w in workers).rstrip()]
     stacked = any(
         len(f"{row.where}  {row.source}") > width - 2 for row in rows if row.worker != workers[-1]
     )
     for i, row in enumerate(rows, 1):
         before = width * workers.index(row.worker)
-        room = width - 2 if row.worker != workers[-1] else _LONGEST - number - before
-        cells = _cells(row, room, stacked=stacked)
+        far = _LONGEST - number - before
+        room = width - 2 if row.worker != workers[-1] else far
+        cells = _cells(row, room, far, stacked=stacked)
         lines += [
             f"{i if j == 0 else '':<{number}}{'':<{before}}{cell}".rstrip()
             for j, cell in enumerate(cells)
@@ -171,7 +172,15 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
     return lines
 
 
-def _cells(row: _Row, room: int, *, stacked: bool) -> list[str]:
+def _column(rows: Sequence[_Row], workers: Sequence[int], most: int) -> int:
+    """Return how wide a column is: as wide as its lines want, if there is room for that."""
+    wanted = [len(f"{row.where}  {row.source}") + 2 for row in rows if row.worker != workers[-1]]
+    widest = max([_USUAL, *wanted])
+    return widest if widest <= most else min(_USUAL, most)
+
+
+def _cells(row: _Row, room: int, far: int, *, stacked: bool) -> list[str]:
+    """Write a row's lines: code within the column, what it did as far as the page goes."""
     if stacked:
         hang = "  "
         source = textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent=hang + "  ")
@@ -181,6 +190,6 @@ def _cells(row: _Row, room: int, *, stacked: bool) -> list[str]:
         first = f"{row.where}  {row.source}".rstrip()
         cells = textwrap.wrap(first, room, subsequent_indent=hang)[:3]
     for text in dict.fromkeys(row.does):
-        told = textwrap.wrap(text, room, initial_indent=hang, subsequent_indent=hang + "  ")
+        told = textwrap.wrap(text, far, initial_indent=hang, subsequent_indent=hang + "  ")
         cells += told[:3]
     return cells

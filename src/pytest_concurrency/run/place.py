@@ -8,6 +8,8 @@ import sys
 import sysconfig
 from types import CodeType, FrameType, TracebackType
 
+from pytest_concurrency.errors import InternalError
+
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
 _STDLIB = tuple(
     os.path.realpath(path) + os.sep
@@ -66,11 +68,19 @@ def caller_place() -> str:
 
 
 def without_our_frames(error: BaseException) -> BaseException:
-    """Drop this package's frames from the start of a traceback: the user's code begins it."""
+    """Drop this package's frames from a traceback: what is left is the user's."""
+    if isinstance(error, InternalError):
+        return error
+    kept = []
     traceback = error.__traceback__
-    while traceback is not None and is_ours(traceback.tb_frame.f_code):
+    while traceback is not None:
+        if not is_ours(traceback.tb_frame.f_code):
+            kept.append(traceback)
         traceback = traceback.tb_next
-    return error.with_traceback(traceback)
+    rest: TracebackType | None = None
+    for one in reversed(kept):
+        rest = TracebackType(rest, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return error.with_traceback(rest)
 
 
 def raised_at(traceback: TracebackType | None) -> str:
