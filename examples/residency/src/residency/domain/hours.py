@@ -54,7 +54,7 @@ def hours_by_day(
 
 
 def weekly_averages(by_day: Hours) -> Hours:
-    """Return the weekly hours averaged over every four weeks, or over all days if there are fewer."""
+    """Return the weekly hours averaged over every four weeks, or over all days if fewer."""
     days = by_day.shape[1]
     window = min(days, WEEKS * 7)
     sums = np.cumsum(np.pad(by_day, ((0, 0), (1, 0))), axis=1)
