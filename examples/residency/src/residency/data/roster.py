@@ -22,16 +22,8 @@ RESIDENTS_AT_WORK = 0.75
 THIN = 0.05
 """The share of blocks in which intensive care has nobody to spare."""
 
-FIRST_NAMES = (
-    "Ada Aldo Amal Anna Bela Bram Cleo Dana Davi Edda Elif Emil Enzo Fadi Faye Gita Hana Hugo Ines "
-    "Ivan Jana Joel Juno Kai Kira Lena Luca Maya Milo Nadia Nils Olga Omar Pia Rami Rosa Sami Tara "
-    "Uma Yuri"
-).split()  # noqa: SIM905 - forty lines otherwise
-LAST_NAMES = (
-    "Abel Adler Baker Banda Bauer Chen Cohen Costa Diaz Dunn Eriksen Farah Fox Gupta Haas Hall "
-    "Ibarra Ito Jensen Kaya Khan Kim Lang Lopez Meyer Mori Nkosi Novak Okafor Patel Quinn Reyes "
-    "Rossi Sato Silva Singh Tran Weber Wolf Zhou"
-).split()  # noqa: SIM905 - forty lines otherwise
+FIRST_NAMES = ["Ada", "Aldo", "Amal", "Anna", "Bela", "Bram", "Cleo", "Dana", "Davi", "Edda", "Elif", "Emil", "Enzo", "Fadi", "Faye", "Gita", "Hana", "Hugo", "Ines", "Ivan", "Jana", "Joel", "Juno", "Kai", "Kira", "Lena", "Luca", "Maya", "Milo", "Nadia", "Nils", "Olga", "Omar", "Pia", "Rami", "Rosa", "Sami", "Tara", "Uma", "Yuri"]
+LAST_NAMES = ["Abel", "Adler", "Baker", "Banda", "Bauer", "Chen", "Cohen", "Costa", "Diaz", "Dunn", "Eriksen", "Farah", "Fox", "Gupta", "Haas", "Hall", "Ibarra", "Ito", "Jensen", "Kaya", "Khan", "Kim", "Lang", "Lopez", "Meyer", "Mori", "Nkosi", "Novak", "Okafor", "Patel", "Quinn", "Reyes", "Rossi", "Sato", "Silva", "Singh", "Tran", "Weber", "Wolf", "Zhou"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +145,7 @@ def make_templates(size: Size) -> list[Row]:
             "id": number,
             "name": activity.name,
             "hours": activity.hours,
-            "needs_residents": max(0, count - activity.reserve),
+            "needs_residents": count - activity.reserve if activity.share else 0,
             "is_supervised": activity.is_supervised,
         }
         for number, (activity, count) in enumerate(
