@@ -22,8 +22,16 @@ RESIDENTS_AT_WORK = 0.75
 THIN = 0.05
 """The share of blocks in which intensive care has nobody to spare."""
 
-FIRST_NAMES = ["Ada", "Aldo", "Amal", "Anna", "Bela", "Bram", "Cleo", "Dana", "Davi", "Edda", "Elif", "Emil", "Enzo", "Fadi", "Faye", "Gita", "Hana", "Hugo", "Ines", "Ivan", "Jana", "Joel", "Juno", "Kai", "Kira", "Lena", "Luca", "Maya", "Milo", "Nadia", "Nils", "Olga", "Omar", "Pia", "Rami", "Rosa", "Sami", "Tara", "Uma", "Yuri"]
-LAST_NAMES = ["Abel", "Adler", "Baker", "Banda", "Bauer", "Chen", "Cohen", "Costa", "Diaz", "Dunn", "Eriksen", "Farah", "Fox", "Gupta", "Haas", "Hall", "Ibarra", "Ito", "Jensen", "Kaya", "Khan", "Kim", "Lang", "Lopez", "Meyer", "Mori", "Nkosi", "Novak", "Okafor", "Patel", "Quinn", "Reyes", "Rossi", "Sato", "Silva", "Singh", "Tran", "Weber", "Wolf", "Zhou"]
+FIRST_NAMES = (  # noqa: SIM905 - forty lines otherwise
+    "Ada Aldo Amal Anna Bela Bram Cleo Dana Davi Edda Elif Emil Enzo Fadi Faye Gita Hana Hugo "
+    "Ines Ivan Jana Joel Juno Kai Kira Lena Luca Maya Milo Nadia Nils Olga Omar Pia Rami Rosa "
+    "Sami Tara Uma Yuri"
+).split()
+LAST_NAMES = (  # noqa: SIM905 - forty lines otherwise
+    "Abel Adler Baker Banda Bauer Chen Cohen Costa Diaz Dunn Eriksen Farah Fox Gupta Haas "
+    "Hall Ibarra Ito Jensen Kaya Khan Kim Lang Lopez Meyer Mori Nkosi Novak Okafor Patel "
+    "Quinn Reyes Rossi Sato Silva Singh Tran Weber Wolf Zhou"
+).split()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ class Defence:
     @property
     def score(self) -> float:
         """How well the schedule is defended, from 0 to 100."""
-        layers = astuple(self)
+        layers: tuple[float, ...] = astuple(self)
         return round(100 * sum(layers) / len(layers), 1)
 
     @property

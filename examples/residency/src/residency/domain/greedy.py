@@ -10,8 +10,8 @@ from math import ceil
 
 from residency.domain.supervision import RESIDENTS_PER_FACULTY
 
-MOST_DAYS = 6
-"""So many days in a row, and then one is free."""
+ROTA = 7
+"""Days off go round: a seventh of the people is free on each day, whoever else is missing."""
 MOST_HOURS = 80.0
 
 
@@ -60,7 +60,7 @@ class Filled:
 def fill(blocks: Sequence[HalfDay], needs: Sequence[Need], workers: Sequence[Worker]) -> Filled:
     """Fill what is needed in each block, in order, and give it the faculty that it needs."""
     filled = Filled()
-    load = _Load(weeks=max(1.0, len({block.day for block in blocks}) / 7))
+    load = _Load(workers, weeks=max(1.0, len({block.day for block in blocks}) / 7))
     residents = [one for one in workers if one.year is not None]
     faculty = [one for one in workers if one.year is None]
     for block in blocks:
@@ -72,10 +72,11 @@ def fill(blocks: Sequence[HalfDay], needs: Sequence[Need], workers: Sequence[Wor
             filled.empty += need.residents - len(chosen)
             filled.places += [(block.id, one.id, need.template_id) for one in chosen]
             for one in chosen:
-                load.work(one, block.day, need.hours)
+                load.work(one, need.hours)
                 if need.is_supervised and one.year is not None:
                     quarters += 4 // RESIDENTS_PER_FACULTY[one.year]
-        _supervise(filled, load, block, needs, load.rested(faculty, block.day), quarters)
+        there = load.rested(faculty, block.day)
+        _supervise(filled, load, block, needs=needs, free=there, quarters=quarters)
     return filled
 
 
@@ -83,6 +84,7 @@ def _supervise(
     filled: Filled,
     load: _Load,
     block: HalfDay,
+    *,
     needs: Sequence[Need],
     free: list[Worker],
     quarters: int,
@@ -97,47 +99,36 @@ def _supervise(
     for index, one in enumerate(chosen):
         kind = kinds[index % len(kinds)]
         filled.places.append((block.id, one.id, kind.template_id))
-        load.work(one, block.day, kind.hours)
+        load.work(one, kind.hours)
 
 
 def _take(load: _Load, free: list[Worker], count: int, hours: float) -> list[Worker]:
-    """Take those who have worked least, and today already if anybody has."""
+    """Take those who have worked least."""
     fit = [one for one in free if one.year is None or load.has_room(one, hours)]
-    chosen = sorted(fit, key=load.turn)[:count]
+    chosen = sorted(fit, key=load.least)[:count]
     taken = {one.id for one in chosen}
     free[:] = [one for one in free if one.id not in taken]
     return chosen
 
 
 class _Load:
-    """What everybody has done so far."""
+    """What everybody has done so far, and whose turn it is to be free."""
 
-    def __init__(self, *, weeks: float) -> None:
+    def __init__(self, workers: Sequence[Worker], *, weeks: float) -> None:
         self._most = MOST_HOURS * weeks
         self._hours: defaultdict[int, float] = defaultdict(float)
-        self._last: dict[int, date] = {}
-        self._streak: dict[int, int] = {}
+        self._turn = {one.id: index % ROTA for index, one in enumerate(workers)}
 
     def rested(self, workers: Sequence[Worker], day: date) -> list[Worker]:
         """Return who may work on a day."""
-        return [one for one in workers if day not in one.absent and self._may(one, day)]
-
-    def _may(self, one: Worker, day: date) -> bool:
-        last = self._last.get(one.id)
-        if last is None or (day - last).days > 1:
-            return True
-        return self._streak[one.id] < MOST_DAYS or last == day
+        free = day.toordinal() % ROTA
+        return [one for one in workers if day not in one.absent and self._turn[one.id] != free]
 
     def has_room(self, one: Worker, hours: float) -> bool:
         return self._hours[one.id] + hours <= self._most
 
-    def turn(self, one: Worker) -> tuple[float, int]:
+    def least(self, one: Worker) -> tuple[float, int]:
         return self._hours[one.id], one.id
 
-    def work(self, one: Worker, day: date, hours: float) -> None:
-        last = self._last.get(one.id)
-        if last != day:
-            follows = last is not None and (day - last).days == 1
-            self._streak[one.id] = self._streak[one.id] + 1 if follows else 1
-        self._last[one.id] = day
+    def work(self, one: Worker, hours: float) -> None:
         self._hours[one.id] += hours

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from circuitbreaker import STATE_HALF_OPEN, CircuitBreaker  # type: ignore[import-untyped]
+from circuitbreaker import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, CircuitBreaker  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
 from residency.domain.burnout import Spread, contacts, spread
@@ -105,11 +105,12 @@ def defence(session: Session, *, first_day: date, last_day: date) -> Defence:
     unsupervised = int((faculty < faculty_needed(residents)).sum())
     judged = int((plan.years > 0).sum()) + len(plan.blocks)
     hours = resident_hours(plan, first_day=first_day, last_day=last_day)
+    averages = weekly_averages(hours)
     one, two = cover_of(plan).safe_shares()
     filled = fallback_draft(session, first_day=first_day, last_day=last_day)
     return Defence(
         prevention=1 - (len(people) + unsupervised) / judged if judged else 1.0,
-        reserve=reserve_of(float(weekly_averages(hours).max(initial=0.0))),
+        reserve=reserve_of(float(averages.max()) if averages.size else 0.0),
         one_missing=one,
         two_missing=two,
         fallback=float(filled.statistics["filled"]),
@@ -160,12 +161,11 @@ class Breaker:
         """Say whether to go on: if half open, only the first."""
         state = self.state
         if state != STATE_HALF_OPEN:
-            with nullcontext():
-                yield state == "closed"
+            yield state == STATE_CLOSED
             return
         is_first = self._trying.acquire(blocking=False)
         try:
-            yield is_first and self.state != "open"
+            yield is_first and self.state != STATE_OPEN
         finally:
             if is_first:
                 self._trying.release()

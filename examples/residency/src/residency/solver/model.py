@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, product
+from itertools import chain, groupby, product
 
 from ortools.sat.python.cp_model import CpModel, IntVar
 
@@ -152,8 +152,8 @@ class Model:
                 for _, blocks in self._days
             ]
             for first in range(days - window + 1):
-                self.model.add(sum(sum(by_day[first : first + window], [])) <= most)
-            self.model.add(sum(sum(by_day, [])) <= busiest)
+                self.model.add(sum(chain.from_iterable(by_day[first : first + window])) <= most)
+            self.model.add(sum(chain.from_iterable(by_day)) <= busiest)
         guards = sum(self.present.values())
         self.model.minimize(EMPTY * sum(self.empty) + 10 * busiest + guards)
 

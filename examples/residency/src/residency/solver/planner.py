@@ -33,9 +33,12 @@ def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float 
         begun = perf_counter()
         model = Model(Problem(blocks=blocks, needs=needs, workers=people))
         modelled = perf_counter() - begun
-        solver, progress = _search(model, seconds=seconds, workers=workers, seed=seed, gap=gap)
+        status, solver, progress = _search(
+            model, seconds=seconds, workers=workers, seed=seed, gap=gap
+        )
         statistics = {
             "planner": "cp-sat",
+            "status": status,
             **effort(solver),
             "modelling_seconds": round(modelled, 4),
             "empty": sum(solver.value(short) for short in model.empty),
@@ -49,7 +52,7 @@ def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float 
 
 def _search(
     model: Model, *, seconds: float, workers: int, seed: int, gap: float
-) -> tuple[CpSolver, Progress]:
+) -> tuple[str, CpSolver, Progress]:
     solver, progress = CpSolver(), Progress()
     solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = workers
@@ -59,9 +62,9 @@ def _search(
     solver.best_bound_callback = lambda bound: progress.on_bound(perf_counter() - begun, bound)
     status = solver.solve(model.model, progress)
     if status not in (OPTIMAL, FEASIBLE):
-        message = f"No schedule after {seconds:g} s: {solver.status_name(status)}."
+        message = f"No schedule after {seconds:g} s: {status.name}."
         raise NoSchedule(message)
-    return solver, progress
+    return status.name, solver, progress
 
 
 def _places(model: Model, solver: CpSolver) -> list[Place]:

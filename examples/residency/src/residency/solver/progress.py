@@ -47,7 +47,6 @@ def effort(solver: CpSolver) -> dict[str, Any]:
     """Return what a search took."""
     response = solver.response_proto
     return {
-        "status": solver.status_name(),
         "seconds": round(solver.wall_time, 4),
         "objective": solver.objective_value,
         "bound": solver.best_objective_bound,
