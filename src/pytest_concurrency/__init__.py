@@ -7,6 +7,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pytest_concurrency.db.database import Database
+    from pytest_concurrency.db.datasets import Dataset, dataset, rows
+    from pytest_concurrency.db.sessions import separate_sessions
     from pytest_concurrency.errors import (
         BrokenPromise,
         ConcurrencyWarning,
@@ -14,53 +17,110 @@ if TYPE_CHECKING:
         MissingExtra,
         UsageError,
     )
+    from pytest_concurrency.explore.exploration import Exploration
+    from pytest_concurrency.explore.failures import (
+        Deadlock,
+        Hang,
+        NotDeterministic,
+        NothingExplored,
+    )
+    from pytest_concurrency.explore.interleave import interleave
     from pytest_concurrency.run.call import Call
     from pytest_concurrency.run.hang import HangError
     from pytest_concurrency.run.outcome import Outcome
     from pytest_concurrency.run.processes import WorkerDied
     from pytest_concurrency.run.runner import concurrent_runner
     from pytest_concurrency.run.worker import Worker
+    from pytest_concurrency.slo.assertions import MissedObjective, UndecidedObjective, assert_slo
+    from pytest_concurrency.slo.growth import assert_scales
+    from pytest_concurrency.slo.leaks import assert_no_leak
+    from pytest_concurrency.slo.memory import track_memory
+    from pytest_concurrency.slo.pairs import Comparison, compare
+    from pytest_concurrency.slo.perf import PerfTimer
     from pytest_concurrency.slo.timing import (
         PerformanceTimer,
         Timing,
         assert_performance,
         measure_time,
     )
+    from pytest_concurrency.slo.verdicts import Verdict
 
 __all__ = [
     "BrokenPromise",
     "Call",
+    "Comparison",
     "ConcurrencyWarning",
+    "Database",
+    "Dataset",
+    "Deadlock",
+    "Exploration",
+    "Hang",
     "HangError",
     "InternalError",
+    "MissedObjective",
     "MissingExtra",
+    "NotDeterministic",
+    "NothingExplored",
     "Outcome",
+    "PerfTimer",
     "PerformanceTimer",
     "Timing",
+    "UndecidedObjective",
     "UsageError",
+    "Verdict",
     "Worker",
     "WorkerDied",
+    "assert_no_leak",
     "assert_performance",
+    "assert_scales",
+    "assert_slo",
+    "compare",
     "concurrent_runner",
+    "dataset",
+    "interleave",
     "measure_time",
+    "rows",
+    "separate_sessions",
+    "track_memory",
 ]
 
 _ROOMS = {
     "BrokenPromise": "errors",
     "Call": "run.call",
+    "Comparison": "slo.pairs",
     "ConcurrencyWarning": "errors",
+    "Database": "db.database",
+    "Dataset": "db.datasets",
+    "Deadlock": "explore.failures",
+    "Exploration": "explore.exploration",
+    "Hang": "explore.failures",
     "HangError": "run.hang",
     "InternalError": "errors",
+    "MissedObjective": "slo.assertions",
     "MissingExtra": "errors",
+    "NotDeterministic": "explore.failures",
+    "NothingExplored": "explore.failures",
     "Outcome": "run.outcome",
+    "PerfTimer": "slo.perf",
     "PerformanceTimer": "slo.timing",
     "Timing": "slo.timing",
+    "UndecidedObjective": "slo.assertions",
     "UsageError": "errors",
+    "Verdict": "slo.verdicts",
     "Worker": "run.worker",
     "WorkerDied": "run.processes",
+    "assert_no_leak": "slo.leaks",
     "assert_performance": "slo.timing",
+    "assert_scales": "slo.growth",
+    "assert_slo": "slo.assertions",
+    "compare": "slo.pairs",
     "concurrent_runner": "run.runner",
+    "dataset": "db.datasets",
+    "interleave": "explore.interleave",
     "measure_time": "slo.timing",
+    "rows": "db.datasets",
+    "separate_sessions": "db.sessions",
+    "track_memory": "slo.memory",
 }
 
 

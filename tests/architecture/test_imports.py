@@ -62,6 +62,7 @@ def test_the_plugin_loads_nothing_that_takes_long():
     assert {name.split(".")[0] for name in loaded} & HEAVY == set()
     assert {name for name in loaded if name.startswith("pytest_concurrency.")} == {
         "pytest_concurrency.plugin",
+        "pytest_concurrency.plugin.database_fixtures",
         "pytest_concurrency.plugin.fixtures",
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import tempfile
 import threading
@@ -29,9 +28,9 @@ def children():
 def descriptors():
     """Return the open file descriptors, and what each is."""
     found = {}
-    for name in os.listdir("/proc/self/fd"):
+    for path in Path("/proc/self/fd").iterdir():
         try:
-            found[name] = os.readlink(f"/proc/self/fd/{name}")
+            found[path.name] = str(path.readlink())
         except OSError:  # that of the listing itself
             continue
     return found
@@ -42,15 +41,23 @@ def litter():
     return set(Path(tempfile.gettempdir()).glob("workers-*"))
 
 
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    """Return a place for temporary directories that no other session uses."""
+    return str(tmp_path_factory.mktemp("elsewhere"))
+
+
 @pytest.fixture(autouse=True)
-def nothing_around(monkeypatch):
+def nothing_around(monkeypatch, elsewhere):
     """Run as in a script: without the session's settings, and unseen by it."""
     monkeypatch.setattr(SURROUNDINGS, "provide", None)
+    monkeypatch.setattr(tempfile, "tempdir", elsewhere)
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(request, recwarn):
+def nothing_is_left(recwarn, nothing_around):
     """Every run ends without a thread, process, file or setting of its own left behind."""
+    del nothing_around
     threads, files, rooms = set(threading.enumerate()), descriptors(), litter()
     processes, interval = children(), sys.getswitchinterval()
     yield
@@ -63,8 +70,7 @@ def nothing_is_left(request, recwarn):
         gc.collect()  # the outcome of a failed run is part of a cycle with its traceback
     assert litter() - rooms == set()
     assert sys.getswitchinterval() == interval
-    if "recwarn" not in request.fixturenames[1:]:
-        assert [str(one.message) for one in recwarn] == []
+    assert [str(one.message) for one in recwarn] == []
 
 
 def nothing():

@@ -180,14 +180,18 @@ WRONG = [
     (
         (first,),
         {"workers": 10_001},
-        "concurrent_runner(workers=10001): at most 10,000 workers are started. "
-        "For more calls use rounds=.",
+        (
+            "concurrent_runner(workers=10001): at most 10,000 workers are started. "
+            "For more calls use rounds=."
+        ),
     ),
     (
         (str,),
         {"items": range(10_001)},
-        "concurrent_runner(workers=10001): at most 10,000 workers are started. "
-        "For more calls use rounds=.",
+        (
+            "concurrent_runner(workers=10001): at most 10,000 workers are started. "
+            "For more calls use rounds=."
+        ),
     ),
     (
         (str,),
@@ -203,33 +207,43 @@ WRONG = [
     (
         (first, second),
         {"items": [1]},
-        "concurrent_runner(items=...): 2 callables are given. "
-        "With items, pass one; each item becomes its first argument.",
+        (
+            "concurrent_runner(items=...): 2 callables are given. "
+            "With items, pass one; each item becomes its first argument."
+        ),
     ),
     (
         (first, second),
         {"workers": 1},
-        "concurrent_runner(workers=1): 2 callables are given. "
-        "Use workers=2 or more; the callables are dealt out in turn.",
+        (
+            "concurrent_runner(workers=1): 2 callables are given. "
+            "Use workers=2 or more; the callables are dealt out in turn."
+        ),
     ),
     (
         (first, later),
         {},
-        "concurrent_runner(): coroutine functions and plain functions cannot run together. "
-        "Use one kind; a plain function becomes the other with asyncio.to_thread.",
+        (
+            "concurrent_runner(): coroutine functions and plain functions cannot run together. "
+            "Use one kind; a plain function becomes the other with asyncio.to_thread."
+        ),
     ),
     (
         (greet,),
         {},
-        "concurrent_runner(greet): greet(item, worker) cannot be called like this: "
-        "missing a required argument: 'item'. "
-        "Bind what it needs: concurrent_runner(lambda: greet(...)).",
+        (
+            "concurrent_runner(greet): greet(item, worker) cannot be called like this: "
+            "missing a required argument: 'item'. "
+            "Bind what it needs: concurrent_runner(lambda: greet(...))."
+        ),
     ),
     (
         (first,),
         {"items": [1]},
-        "concurrent_runner(first): first() cannot be called like this: "
-        "too many positional arguments. With items, each item is its first argument.",
+        (
+            "concurrent_runner(first): first() cannot be called like this: "
+            "too many positional arguments. With items, each item is its first argument."
+        ),
     ),
 ]
 

@@ -7,7 +7,7 @@ import pytest
 
 def note(outcome):
     """Return the note that the first failure gets."""
-    with pytest.raises(Exception) as failed:  # noqa: B017, PT011 - whatever a worker raised
+    with pytest.raises(Exception) as failed:  # noqa: PT011 - whatever a worker raised
         outcome.raise_errors()
     return failed.value.__notes__[-1]
 

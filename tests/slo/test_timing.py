@@ -3,23 +3,7 @@
 import pytest
 
 from pytest_concurrency.errors import BrokenPromise, UsageError
-from pytest_concurrency.slo import timing
 from pytest_concurrency.slo.timing import PerformanceTimer, assert_performance, measure_time
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Replace the clock by one that the test sets."""
-
-    class Clock:
-        now = 1_000
-
-        def __call__(self):
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(timing, "perf_counter_ns", clock)
-    return clock
 
 
 def test_measure_time_holds_the_duration(clock):

@@ -32,7 +32,7 @@ _sleep = time.sleep
 
 
 def shifted(real: Callable[[], Any], unit: int = 1) -> Callable[[], Any]:
-    """Make the stand-in for a clock: it starts at the real time of the first look and moves with virtual time.
+    """Make the stand-in for a clock: it starts at real time and moves with virtual time.
 
     Args:
         real: The clock.

@@ -1,20 +1,27 @@
-"""Code as a program: a body whose workers are real threads, paused at points of the code under test."""
+"""Code as a program: a body whose workers are real threads, paused at points."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from types import TracebackType
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
 from typing import Any, Self, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore import region
-from pytest_concurrency.explore.deadlock import diagnose
+from pytest_concurrency.explore.deadlock import diagnoser
+from pytest_concurrency.explore.emptiness import alone, unseen
+from pytest_concurrency.explore.explanation import Explanation
+from pytest_concurrency.explore.locals import ThreadLocals
 from pytest_concurrency.explore.points import Decoder
-from pytest_concurrency.explore.program import Guide, Trace
-from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.program import EndKind, Guide, Trace
+from pytest_concurrency.explore.record import close
+from pytest_concurrency.explore.rescue import abort
+from pytest_concurrency.explore.schedule import Plan
+from pytest_concurrency.explore.scope import Scope, ours
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.stage import Stage
+from pytest_concurrency.explore.stage import Region, Stage
 from pytest_concurrency.explore.standins import StandIns
 from pytest_concurrency.explore.workers import Abandoned, Pool
 
@@ -39,7 +46,7 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
             raise UsageError(msg)
-    workers = [stage.start(call) for call in calls]
+    workers = [stage.start(call, arrives=False) for call in calls]
     touched = tuple((("worker", worker.number), False) for worker in workers)
     stage.operate(("run",), touched, lambda: all(worker.ended for worker in workers), wants=workers)
     for worker in workers:
@@ -70,13 +77,21 @@ class CodeProgram:
         self._stand_ins = StandIns(self._scope)
         self._tracer = _tracer(self._scope, self._decoder)
         self.most_workers = 0
+        self._threads = False
+        self._thread_locals: ThreadLocals | None = None
+        self._profile: Any = None
+        self.together: Sequence[Region] = ()
 
     def __enter__(self) -> Self:
         """Begin to watch the code."""
         if region.here() is not None:
-            msg = "interleave: called inside a schedule that is being explored. Call it outside of the body."
+            msg = (
+                "interleave: called inside a schedule that is being explored."
+                " Call it outside of the body."
+            )
             raise UsageError(msg)
         region.claim.acquire()
+        self._thread_locals = ThreadLocals()
         try:
             self._tracer.open()
         except BaseException:
@@ -85,7 +100,10 @@ class CodeProgram:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Give back threads and tracing."""
         try:
@@ -96,12 +114,18 @@ class CodeProgram:
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run the body once, in the order that the guide chooses."""
-        _ = record, explain
+        _ = record
         self._pool.clear()
         self._decoder.holders.clear()
         stage = Stage(guide, self._pool, hang=self._settings.hang)
-        stage.diagnose = diagnose
-        stage.enter, stage.leave = self._tracer.enter_worker, self._tracer.leave_worker
+        stage.diagnose = diagnoser(self._scope.has)
+        stage.own = self._scope.has
+        stage.together = self.together
+        explanation = None
+        if explain:
+            explanation = Explanation(stage.trace, self._scope.has)
+            stage.watch = explanation.watch
+        stage.enter, stage.leave = self._enter_worker, self._leave_worker
         try:
             self._stand_ins.enter()
             region.enter(stage)
@@ -111,8 +135,40 @@ class CodeProgram:
             self._tracer.leave()
             region.leave()
             self._stand_ins.leave()
+        if explanation is not None:
+            explanation.finish()
         self.most_workers = max(self.most_workers, stage.started + 1)
+        self._threads = self._threads or any(worker.thread is not None for worker in stage.workers)
         return _closed(stage, error)
+
+    def emptiness(self) -> str:
+        """Say why nothing was explored, after one more play that counts calls."""
+        if self.most_workers - (not self._threads) < 2:  # noqa: PLR2004
+            return alone()
+        calls: Counter[str] = Counter()
+
+        def count(frame: FrameType, event: str, _argument: object) -> None:
+            if event == "call" and not self._scope.has(frame.f_code) and not ours(frame.f_code):
+                calls[frame.f_code.co_filename] += 1
+
+        self._profile = count
+        try:
+            self.play(Plan([]))
+        finally:
+            self._profile = None
+        return unseen(self.most_workers - (not self._threads), self._tracer.files(), calls)
+
+    def _enter_worker(self) -> None:
+        if self._thread_locals is not None:
+            self._thread_locals.forget()
+        self._tracer.enter_worker()
+        if self._profile is not None:
+            sys.setprofile(self._profile)
+
+    def _leave_worker(self) -> None:
+        if self._profile is not None:
+            sys.setprofile(None)
+        self._tracer.leave_worker()
 
     def _perform(self, stage: Stage) -> BaseException | None:
         error: BaseException | None = None
@@ -123,17 +179,18 @@ class CodeProgram:
             pass
         except BaseException as raised:  # noqa: BLE001 - judged by the search
             error = raised
-        stage.abort()
+        abort(stage)
         return error or _lost(stage)
 
 
 def _closed(stage: Stage, error: BaseException | None) -> Trace:
+    kind: EndKind = "passed" if error is None else "failed"
     if stage.verdict is not None:
         from pytest_concurrency.explore.failures import Deadlock
 
         kind = "deadlock" if isinstance(stage.verdict, Deadlock) else "hang"
-        return stage.close(kind, error if error is stage.verdict else stage.verdict)
-    return stage.close("passed" if error is None else "failed", error)
+        return close(stage.trace, stage.workers, kind, stage.verdict)
+    return close(stage.trace, stage.workers, kind, error)
 
 
 def _lost(stage: Stage) -> BaseException | None:

@@ -18,11 +18,15 @@ class Exploration:
 
     schedules: int
     complete: int | None = None
-    """Every order with at most this many preemptions was covered; ``None`` when not even those with none were."""
+    """Every order with at most this many preemptions was covered; ``None`` when not even those
+    with none were.
+    """
     exhausted: bool = False
     """No order is left at all, with however many preemptions."""
     budget: str | None = None
     """What ran out, if something did: ``schedules`` or ``seconds``."""
+    shared: bool = True
+    """Whether two workers were seen to touch the same thing."""
     points: Mapping[int, int] = field(default_factory=dict)
     """Points of each worker in the first schedule."""
     seconds: float = 0.0
@@ -39,5 +43,6 @@ class Exploration:
             return f"complete up to {bound}, {many}"
         so_far = ""
         if self.complete is not None:
-            so_far = f"complete up to {self.complete} preemption{'' if self.complete == 1 else 's'}, then "
+            bound = f"{self.complete} preemption{'' if self.complete == 1 else 's'}"
+            so_far = f"complete up to {bound}, then "
         return f"{so_far}stopped at the budget, {many}"

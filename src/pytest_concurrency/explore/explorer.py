@@ -10,17 +10,18 @@ from typing import Any, final
 
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
-from pytest_concurrency.explore.program import Program, Trace
+from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
 from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
+from pytest_concurrency.run.place import without_our_frames
 
 _PASSED_THROUGH = ("Skipped", "Exit")
 
 
 @final
-class Failed(Exception):  # noqa: N818 - carried, never shown
+class Failed(Exception):
     """Carries a failing schedule to whoever raises it."""
 
     def __init__(self, trace: Trace, legs: tuple[Leg, ...]) -> None:
@@ -41,7 +42,8 @@ def explore(program: Program, settings: Settings) -> Exploration:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with the timeline, the effort and the token as a note.
+        BaseException: What the failing schedule raised, with the timeline, the effort and the
+        token as a note.
     """
     __tracebackhide__ = True
     began = time.perf_counter()
@@ -52,13 +54,16 @@ def explore(program: Program, settings: Settings) -> Exploration:
                 continue
             failed = _replay(program, text, source, notes)
             if failed is not None:
-                raise _explained(program, settings, failed, 1, began)
+                raise without_our_frames(_explained(program, settings, failed, 1, began))
             if source == "replay" and not notes:
-                return Exploration(schedules=1, budget="replay", seconds=time.perf_counter() - began)
+                return Exploration(
+                    schedules=1, budget="replay", seconds=time.perf_counter() - began
+                )
         search = Search(program, settings, began=began)
         found = search.failure()
         if found is not None:
-            raise _explained(program, settings, _shrunk(program, found), search.plays, began)
+            shrunk = _shrunk(program, found)
+            raise without_our_frames(_explained(program, settings, shrunk, search.plays, began))
     return _report(search, tuple(notes), began)
 
 
@@ -78,7 +83,10 @@ def _let_through(trace: Trace) -> None:
     error = trace.ending.error
     if error is None or isinstance(error, Exception):
         return
-    if isinstance(error, (KeyboardInterrupt, SystemExit)) or type(error).__name__ in _PASSED_THROUGH:
+    if (
+        isinstance(error, (KeyboardInterrupt, SystemExit))
+        or type(error).__name__ in _PASSED_THROUGH
+    ):
         raise error
 
 
@@ -88,10 +96,20 @@ def _shrunk(program: Program, found: Trace) -> Failed:
     if not shrink.run():
         msg = "A schedule failed once and passed when it was played again."
         raise NotDeterministic(msg) from found.ending.error
-    return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in shrink.legs))
+    legs = shrink.legs or [(found.workers[0] if found.workers else BODY, FOREVER)]
+    return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in legs))
 
 
-def _explained(program: Program, settings: Settings, failed: Failed, plays: int, began: float) -> BaseException:
+def _hints(program: Program, trace: Trace, settings: Settings) -> list[str]:
+    from pytest_concurrency.explore.hint import hint
+
+    found = hint(program, trace, settings)
+    return [] if found is None else [found]
+
+
+def _explained(
+    program: Program, settings: Settings, failed: Failed, plays: int, began: float
+) -> BaseException:
     from pytest_concurrency.explore.timeline import note
 
     seconds = time.perf_counter() - began
@@ -99,6 +117,7 @@ def _explained(program: Program, settings: Settings, failed: Failed, plays: int,
     trace = program.play(Plan(legs), explain=True)
     if trace.ending.kind == "passed":
         trace = failed.trace
+    hints = _hints(program, trace, settings)
     text = token(failed.legs)
     if settings.record is not None:
         settings.record(text)
@@ -106,7 +125,11 @@ def _explained(program: Program, settings: Settings, failed: Failed, plays: int,
     if error is None:
         msg = "A schedule failed without saying how."
         return NotDeterministic(msg)
-    error.add_note(note(trace, failed.legs, plays=plays, seconds=seconds, command=settings.command))
+    error.add_note(
+        note(
+            trace, failed.legs, plays=plays, seconds=seconds, command=settings.command, hints=hints
+        )
+    )
     return error
 
 
@@ -114,10 +137,14 @@ def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration
     points: dict[int, int] = {}
     for worker in search.first.workers if search.first is not None else ():
         points[worker] = points.get(worker, 0) + 1
+    if search.differed is not None:
+        notes = (*notes, search.differed)
+    whole = search.complete >= 0 and not search.spun and search.differed is None
     return Exploration(
         schedules=search.plays,
-        complete=search.complete if search.complete >= 0 else None,
+        complete=search.complete if whole else None,
         exhausted=search.exhausted,
+        shared=search.shared,
         budget=search.budget,
         points=points,
         seconds=time.perf_counter() - began,

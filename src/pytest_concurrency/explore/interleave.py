@@ -38,9 +38,10 @@ def interleave(
 ) -> Exploration | Callable[[Body], Exploration]:
     """Run a body once per schedule, in every order of its workers that matters.
 
-    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold. Threads, timers
-    and executors that the code under test makes are workers too. ``interleave(body)``, ``@interleave`` and
-    ``@interleave(preemptions=2, seconds=10)`` are the same call: each explores at once.
+    The body makes fresh state, starts workers with ``run(f, g, …)`` and asserts what must hold.
+    Threads, timers and executors that the code under test makes are workers too.
+    ``interleave(body)``, ``@interleave`` and ``@interleave(preemptions=2, seconds=10)`` are the
+    same call: each explores at once.
 
     >>> def body(run):
     ...     total = []
@@ -52,14 +53,16 @@ def interleave(
     Args:
         body: Called with ``run`` for each schedule.
         settings: Defaults for the options below.
-        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``, ``seed``,
+        options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``,
+        ``seed``,
             ``replay``.
 
     Returns:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with its timeline, effort and token as a note.
+        BaseException: What the failing schedule raised, with its timeline, effort and token as a
+        note.
     """
     __tracebackhide__ = True
     chosen = _settings(settings or current_settings(), options)
@@ -92,13 +95,8 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
         raise UsageError(msg)
     with CodeProgram(checked(body), settings) as program:
         found = explore(program, settings)
-        if program.most_workers < 3 and not _several(found):
-            msg = "Nothing was explored: one worker ran alone. Start two or more: run(f, g)."
-            raise NothingExplored(msg)
+        if not found.shared:
+            raise NothingExplored(program.emptiness())
     if settings.observe is not None:
         settings.observe(found)
     return found
-
-
-def _several(found: Exploration) -> bool:
-    return sum(points > 0 for points in found.points.values()) > 1

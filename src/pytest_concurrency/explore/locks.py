@@ -1,14 +1,15 @@
-"""Stand-ins for locks and events, for the workers of a schedule; other threads get the real thing inside."""
+"""Stand-ins for locks and events; threads of no schedule get the real thing inside."""
 
 from __future__ import annotations
 
 import _thread
 import sys
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, final
 
 from pytest_concurrency.explore.program import Touch
+from pytest_concurrency.explore.record import took
 from pytest_concurrency.explore.region import here, unwinding
 from pytest_concurrency.explore.stage import Stage, caller
 
@@ -19,6 +20,11 @@ _get_ident = _thread.get_ident
 def _line(depth: int) -> tuple[FrameType, int]:
     frame = sys._getframe(depth)  # noqa: SLF001
     return frame, frame.f_lineno
+
+
+def _origin(depth: int) -> tuple[CodeType, int]:
+    frame = sys._getframe(depth)  # noqa: SLF001
+    return frame.f_code, frame.f_lineno
 
 
 @final
@@ -32,7 +38,7 @@ class Lock:
         self._real = _allocate()
         self.holder: int | None = None
         self.taken: Any = None
-        self.made = _line(2)
+        self.made = _origin(2)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
         """Take the lock, as ``threading.Lock.acquire`` does."""
@@ -50,7 +56,9 @@ class Lock:
         if not blocking:
             return self._try(stage, label, key)
         seconds = None if timeout == -1 else timeout
-        if not stage.operate(label, ((key, True),), self._free, seconds=seconds, wants=self, op="acquire", key=key):
+        if not stage.operate(
+            label, ((key, True),), self._free, seconds=seconds, wants=self, op="acquire", key=key
+        ):
             return False
         self._real.acquire(blocking=False)
         self._taken(stage, depth + 1)
@@ -61,7 +69,8 @@ class Lock:
         if not self._real.acquire(blocking=False):
             return False
         self._taken(stage, 4)
-        stage.took(key)
+        if stage.started:
+            took(stage.trace, key)
         return True
 
     def _taken(self, stage: Stage, depth: int) -> None:
@@ -112,7 +121,10 @@ class Lock:
     __enter__ = acquire
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Release it."""
         self.release()
@@ -131,7 +143,7 @@ class RLock:
     def __init__(self) -> None:
         """Make an open lock."""
         self._under = Lock()
-        self._under.made = _line(2)
+        self._under.made = _origin(2)
         self._owner: object = None
         self._count = 0
 
@@ -188,7 +200,10 @@ class RLock:
     __enter__ = acquire
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         """Release it."""
         self.release()
@@ -201,47 +216,52 @@ def event_class(real: type[Any]) -> type[Any]:
         real: The real class; what the stand-in makes is an instance of it too.
     """
 
-    class Event(real):  # type: ignore[misc, valid-type]
+    class Event(real):  # type: ignore[misc]
         """Stands in for ``threading.Event``."""
 
         def is_set(self) -> bool:
-            return self._step(False, lambda: self._flag)  # noqa: FBT003
+            return bool(_event_step(self, lambda: self._flag, write=False))
 
         isSet = is_set  # noqa: N815
 
         def set(self) -> None:
-            self._step(True, lambda: _open(self))  # noqa: FBT003
+            _event_step(self, lambda: _raise_flag(self), write=True)
 
         def clear(self) -> None:
             def clear() -> None:
                 self._flag = False
 
-            self._step(True, clear)  # noqa: FBT003
+            _event_step(self, clear, write=True)
 
         def wait(self, timeout: float | None = None) -> bool:
             stage = here()
             if stage is None:
                 return bool(real.wait(self, timeout))
             touch: Touch = (("event", id(self)), False)
-            stage.operate(("wait", *caller(2)), (touch,), lambda: self._flag, seconds=timeout, wants=self)
+            stage.operate(
+                ("wait", *caller(2)), (touch,), lambda: self._flag, seconds=timeout, wants=self
+            )
             return bool(self._flag)
-
-        def _step(self, write: bool, act: Callable[[], Any]) -> Any:  # noqa: FBT001
-            stage = None if unwinding() else here()
-            if stage is None:
-                return act()
-            stage.operate(("event", write, *caller(3)), ((("event", id(self)), write),))
-            result = act()
-            if write:
-                stage.refresh()
-            return result
-
-    def _open(event: Any) -> None:
-        event._flag = True  # noqa: SLF001
-        if here() is None:
-            with event._cond:  # noqa: SLF001
-                event._cond.notify_all()  # noqa: SLF001
 
     Event.__module__ = "pytest_concurrency.explore.locks"
     Event.__qualname__ = Event.__name__ = "Event"
     return Event
+
+
+def _event_step(event: Any, act: Callable[[], Any], *, write: bool) -> Any:
+    """Look at an event's flag, or change it, as one step; its caller is the event's method."""
+    stage = None if unwinding() else here()
+    if stage is None:
+        return act()
+    stage.operate(("event", write, *caller(3)), ((("event", id(event)), write),))
+    result = act()
+    if write:
+        stage.refresh()
+    return result
+
+
+def _raise_flag(event: Any) -> None:
+    event._flag = True  # noqa: SLF001
+    if here() is None:
+        with event._cond:  # noqa: SLF001
+            event._cond.notify_all()  # noqa: SLF001

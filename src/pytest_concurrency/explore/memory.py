@@ -1,9 +1,9 @@
 """What lies on the value stack of a running frame.
 
-Python shows a frame's locals, not its stack, and which object an instruction is about to touch is on the
-stack. The place of the stack is found by looking for two known objects in a frame of our own, so a layout
-that is not as expected is noticed, and `VISIBLE` is false: objects are then unknown, and what is not known
-to be different is taken for the same.
+Python shows a frame's locals, not its stack, and which object an instruction is about to touch is
+on the stack. The place of the stack is found by looking for two known objects in a frame of our
+own, so a layout that is not as expected is noticed, and `VISIBLE` is false: objects are then
+unknown, and what is not known to be different is taken for the same.
 """
 
 from __future__ import annotations

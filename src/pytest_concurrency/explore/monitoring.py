@@ -1,4 +1,4 @@
-"""Points by ``sys.monitoring``, Python 3.12 and later: local events, and none where nothing is shared."""
+"""Points by ``sys.monitoring``: local events, and none where nothing is shared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.points import Decoder, Point
+from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.special import Special
 
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
@@ -43,13 +45,18 @@ class Monitoring:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
         if not free:
-            msg = "interleave: all tool ids of sys.monitoring are taken. Run without the profiler or debugger."
+            msg = (
+                "interleave: all tool ids of sys.monitoring are taken."
+                " Run without the profiler or debugger."
+            )
             raise UsageError(msg)
         self._tool = free[0]
         events = monitoring.events
         monitoring.use_tool_id(self._tool, _NAME)
         monitoring.register_callback(self._tool, events.PY_START, self._on_start)
-        monitoring.register_callback(self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE))
+        monitoring.register_callback(
+            self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE)
+        )
         monitoring.restart_events()
         monitoring.set_events(self._tool, events.PY_START)
 
@@ -65,6 +72,10 @@ class Monitoring:
         monitoring.free_tool_id(self._tool)
         self._codes.clear()
         self._points.clear()
+
+    def files(self) -> set[str]:
+        """Return the files whose code was explored."""
+        return {code.co_filename for code in self._codes if self._scope.has(code)}
 
     def enter(self, stage: Stage) -> None:
         """Begin a play, on the thread of the body."""
@@ -104,10 +115,10 @@ class Monitoring:
                 stage.current.open = None
             touched = point.look(frame)
             if touched:
-                if type(touched) is tuple:
-                    stage.point(point, touched)
+                if isinstance(touched, Special):
+                    special(stage, point, touched, frame)
                 else:
-                    stage.special(point, touched, frame)
+                    stage.point(point, touched)
             return None
 
         return on_instruction

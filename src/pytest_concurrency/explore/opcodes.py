@@ -1,4 +1,4 @@
-"""Points by ``sys.settrace``, Python 3.11: opcode events, chained to whoever traced before (coverage, a debugger)."""
+"""Points by ``sys.settrace``, for Python 3.11, chained to whoever traced before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.explore.points import Decoder, Point
+from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.special import Special
 
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
@@ -42,6 +44,10 @@ class Opcodes:
         """Forget the points."""
         self._points.clear()
         self._codes.clear()
+
+    def files(self) -> set[str]:
+        """Return the files whose code was explored."""
+        return {code.co_filename for code in self._codes if self._scope.has(code)}
 
     def enter(self, stage: Stage) -> None:
         """Begin a play, on the thread of the body."""
@@ -124,10 +130,10 @@ class Opcodes:
                 stage.current.open = None
             touched = point.look(frame)
             if touched:
-                if type(touched) is tuple:
-                    stage.point(point, touched)
+                if isinstance(touched, Special):
+                    special(stage, point, touched, frame)
                 else:
-                    stage.special(point, touched, frame)
+                    stage.point(point, touched)
             return on_event
 
         return on_event

@@ -1,21 +1,24 @@
 """Where a worker may be paused: before instructions that may touch what others can see.
 
-Kinds of points are named after what they do, not after instructions, so that a point counted on one Python
-is counted on the others.
+Kinds of points are named after what they do, not after instructions, so that a point counted on
+one Python is counted on the others.
 """
 
 from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, final
 
 from pytest_concurrency.explore import touches
+from pytest_concurrency.explore.calls import call
+from pytest_concurrency.explore.depths import depths
 from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
 from pytest_concurrency.explore.scope import Scope
-from pytest_concurrency.explore.touches import Touches
+from pytest_concurrency.explore.special import Touches
 
 _Look = Callable[[FrameType], Touches]
 
@@ -26,9 +29,11 @@ _NEW: Final = sys.version_info >= (3, 13)
 class Point:
     """One instruction before which a worker may be paused."""
 
-    __slots__ = ("argument", "code", "kind", "line", "look", "offset", "places")
+    __slots__ = ("argument", "code", "found", "kind", "line", "look", "offset", "places")
 
-    def __init__(self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]) -> None:
+    def __init__(
+        self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]
+    ) -> None:
         """Describe an instruction.
 
         Args:
@@ -42,9 +47,17 @@ class Point:
         self.look = look
         self.code = code
         self.offset = found.offset
+        self.found = found
         self.line = found.line
         self.argument = found.argument
         self.places = places
+
+    def region(self, regions: Sequence[tuple[str, int, int]]) -> tuple[str, int, int] | None:
+        """Return the one of some regions of lines that this point is in."""
+        name = PurePath(self.code.co_filename).name
+        return next(
+            (one for one in regions if one[0] == name and one[1] <= self.line <= one[2]), None
+        )
 
     def __repr__(self) -> str:
         """Show kind, name and place."""
@@ -58,49 +71,6 @@ class _Found(NamedTuple):
     number: int
     line: int
     depth: int | None
-
-
-def depths(code: CodeType) -> dict[int, int]:
-    """Compute how many values are on the stack before each reachable instruction."""
-    instructions = list(dis.get_instructions(code))
-    following = {a.offset: b.offset for a, b in zip(instructions, instructions[1:], strict=False)}
-    by_offset = {i.offset: i for i in instructions}
-    found: dict[int, int] = {}
-    work = [(instructions[0].offset, 0)]
-    for entry in dis.Bytecode(code).exception_entries:
-        work.append((entry.target, entry.depth + 1 + bool(entry.lasti)))
-    while work:
-        offset, depth = work.pop()
-        while offset not in found:
-            found[offset] = depth
-            instruction = by_offset[offset]
-            for target, after in _jumps(instruction, depth):
-                work.append((target, after))
-            if _ends(instruction.opname) or offset not in following:
-                break
-            depth = _after(instruction, depth)
-            offset = following[offset]
-    return found
-
-
-def _after(instruction: dis.Instruction, depth: int) -> int:
-    if instruction.opname == "RETURN_GENERATOR":
-        return 1
-    return depth + dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
-
-
-def _jumps(instruction: dis.Instruction, depth: int) -> Iterator[tuple[int, int]]:
-    if instruction.opcode in _JUMPING:
-        yield instruction.argval, depth + dis.stack_effect(instruction.opcode, instruction.arg, jump=True)
-
-
-_JUMPING: Final = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
-
-
-def _ends(name: str) -> bool:
-    return name in {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"} or name.startswith(
-        ("JUMP_FORWARD", "JUMP_BACKWARD", "JUMP_NO_INTERRUPT")
-    )
 
 
 def _places_of_locals(code: CodeType) -> int:
@@ -135,7 +105,14 @@ class Decoder:
             depth = deep.get(instruction.offset)
             if depth is None:
                 continue
-            one = _Found(offset, instruction.opname, instruction.argval, instruction.arg or 0, line, base + depth)
+            one = _Found(
+                offset,
+                instruction.opname,
+                instruction.argval,
+                instruction.arg or 0,
+                line,
+                base + depth,
+            )
             point = self._point(one, code)
             if point is not None:
                 found[offset] = point
@@ -175,8 +152,13 @@ class Decoder:
         read, tell = slot(one.number), touches.cell
         return lambda frame: tell(read(frame), write=write)
 
-    def _item(self, _one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
+    def _item(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
         owner, tell, holders = read[0], touches.items, self.holders
+        if one.name in _ONE_ITEM:
+            key, gone = read[1], one.name == "DELETE_SUBSCR"
+            return lambda frame: tell(
+                owner(frame), write=write, holders=holders, key=key(frame), gone=gone
+            )
         return lambda frame: tell(owner(frame), write=write, holders=holders)
 
     def _spread(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
@@ -205,7 +187,7 @@ class Decoder:
         return lambda frame: tell(iterator(frame))
 
     def _call(self, one: _Found, _read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
-        own, holders, tell = self._scope.has, self.holders, touches.call
+        own, holders, tell = self._scope.has, self.holders, call
         called = callee(one)
 
         def look(frame: FrameType) -> Touches:
@@ -234,17 +216,29 @@ def callee(one: _Found) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
     return look
 
 
+def callee_of(point: Point) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
+    """Return a reader of what a point of kind ``call`` calls."""
+    return callee(point.found)
+
+
 def _line(instruction: dis.Instruction) -> int | None:
     if _NEW:
         return instruction.line_number  # type: ignore[attr-defined, no-any-return]
     return instruction.starts_line
 
 
+_ONE_ITEM: Final = frozenset({"BINARY_SUBSCR", "STORE_SUBSCR", "DELETE_SUBSCR"})
 _TRUTH: Final = (
     ("TO_BOOL",)
     if _NEW
     else (
-        *("POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE", "JUMP_IF_TRUE_OR_POP", "JUMP_IF_FALSE_OR_POP", "UNARY_NOT"),
+        *(
+            "POP_JUMP_IF_TRUE",
+            "POP_JUMP_IF_FALSE",
+            "JUMP_IF_TRUE_OR_POP",
+            "JUMP_IF_FALSE_OR_POP",
+            "UNARY_NOT",
+        ),
         *("POP_JUMP_FORWARD_IF_TRUE", "POP_JUMP_FORWARD_IF_FALSE"),
         *("POP_JUMP_BACKWARD_IF_TRUE", "POP_JUMP_BACKWARD_IF_FALSE"),
     )

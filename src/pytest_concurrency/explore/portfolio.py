@@ -1,4 +1,4 @@
-"""Guides that sample schedules: probabilistic concurrency testing, sticky bursts, uniform choice."""
+"""Guides that sample: probabilistic concurrency testing, sticky bursts, uniform choice."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Sequence
 from typing import final
 
 from pytest_concurrency.explore.program import FOREVER, Guide
+
+_LONGEST = 1_000
+_TURNS = 8
+_STICKY = frozenset({1, 5})
+_UNIFORM = 3
+_DEPTHS = {0: 2, 2: 3, 4: 4, 6: 5, 7: 3}
 
 
 @final
@@ -29,7 +35,12 @@ class Pct:
 
     def choose(self, current: int | None, able: Sequence[int]) -> tuple[int, int]:
         """Give the highest, until the next change point."""
-        if current is not None and self._given and self._at and self._done + self._given >= self._at[0]:
+        if (
+            current is not None
+            and self._given
+            and self._at
+            and self._done + self._given >= self._at[0]
+        ):
             self._done += self._given
             self._at.pop(0)
             self._order.remove(current)
@@ -55,7 +66,7 @@ class Sticky:
         """Give a random other worker a burst."""
         others = [worker for worker in able if worker != current] or able
         points = 1
-        while self._draw.random() > self._leave and points < 1_000:
+        while self._draw.random() > self._leave and points < _LONGEST:
             points += 1
         return self._draw.choice(list(others)), points
 
@@ -83,7 +94,9 @@ def guide(number: int, *, seed: int, steps: int) -> Guide:
         steps: How many steps the longest play so far had.
     """
     draw = random.Random(f"{seed}/{number}")  # noqa: S311 - not for secrets
-    turn = number % 8
-    if turn in {0, 2, 4, 6}:
-        return Pct(draw, depth=2 + turn // 2, steps=steps)
-    return Sticky(draw) if turn in {1, 5} else Uniform(draw) if turn == 3 else Pct(draw, depth=3, steps=steps)
+    turn = number % _TURNS
+    if turn in _STICKY:
+        return Sticky(draw)
+    if turn == _UNIFORM:
+        return Uniform(draw)
+    return Pct(draw, depth=_DEPTHS[turn], steps=steps)

@@ -1,7 +1,7 @@
 """The protocol behind which code points, await points and SQL points live.
 
-A program is something that can be played from the start, again and again, each time in an order that a
-guide chooses. Search, shrinking, tokens and timelines know nothing else about it.
+A program is something that can be played from the start, again and again, each time in an order
+that a guide chooses. Search, shrinking, tokens and timelines know nothing else about it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ FOREVER = 1 << 60
 """As many points as it takes: until the worker ends or waits."""
 
 BODY = 0
-"""The worker that runs the body itself; those that it starts are 1, 2, 3, … in order of their start."""
+"""The worker that runs the body itself; those that it starts are 1, 2, 3, … in order of their
+start.
+"""
 
 Touch: TypeAlias = tuple[Hashable, bool]
-"""A resource, and whether it was written. The worker itself, ``("worker", n)``, is written by each of its steps."""
+"""A resource, and whether it was written. The worker itself, ``("worker", n)``, is written by
+each of its steps.
+"""
 
 EndKind: TypeAlias = Literal["passed", "failed", "deadlock", "hang", "misfit"]
 
@@ -30,8 +34,10 @@ class Guide(Protocol):
 
         Args:
             current: Who ran last; ``None`` before the first step, and when it cannot go on.
-            able: Those who can run, in ascending order; never empty. Programs ask only when there is a
-                choice: with a single able worker it runs without asking, unless a leg must be counted.
+            able: Those who can run, in ascending order; never empty. Programs ask only when there
+            is a
+                choice: with a single able worker it runs without asking, unless a leg must be
+                counted.
         """
         ...
 
@@ -66,8 +72,8 @@ class Ending:
 class Trace:
     """What happened in one play: parallel lists with one entry for each step.
 
-    A step starts at a point, where a worker may be paused *before* it touches something, and ends at the
-    next point of the same worker.
+    A step starts at a point, where a worker may be paused *before* it touches something, and ends
+    at the next point of the same worker.
     """
 
     workers: list[int] = field(default_factory=list)
@@ -75,12 +81,14 @@ class Trace:
     """Where each step started: equal for equal points in every play of the same program."""
     touched: list[tuple[Touch, ...]] = field(default_factory=list)
     changes: list[tuple[int, int, bool]] = field(default_factory=list)
-    """``(i, worker, able)``: before step ``i`` this worker became able, or unable, to run. Its first entry is its start."""
+    """``(i, worker, able)``: before step ``i`` this worker became able, or unable, to run. Its
+    first entry is its start.
+    """
     pending: dict[int, tuple[Hashable, tuple[Touch, ...]]] = field(default_factory=dict)
     """For each worker that did not end: the label and touches of the step it stood before."""
     locks: dict[int, tuple[str, Hashable]] = field(default_factory=dict)
-    """Steps that are operations of a lock: ``acquire`` (waits until it is free), ``try`` (looks or fails),
-    ``took`` (a ``try`` that got it) or ``release``, and the lock."""
+    """Steps that are operations of a lock: ``acquire`` (waits until it is free), ``try`` (looks
+    or fails), ``took`` (a ``try`` that got it) or ``release``, and the lock."""
     ending: Ending = field(default_factory=Ending)
     events: list[Event] = field(default_factory=list)
     """Filled only when the play was asked to explain."""
@@ -93,14 +101,14 @@ class Trace:
 
 
 class Program(Protocol):
-    """Something whose workers can be played in an order of our choice, from a fresh start each time."""
+    """Something whose workers can be played in an order of our choice, from the start."""
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run everything once, in the order that the guide chooses.
 
         Args:
             guide: Who runs next.
-            record: Whether steps and what they touch are wanted; without, only the ending is needed.
+            record: Whether steps and what they touch are wanted, or only the ending.
             explain: Whether events for a timeline are wanted, however slow.
         """
         ...

@@ -14,11 +14,11 @@ _Real = queue.SimpleQueue
 
 @final
 class SimpleQueue:
-    """Stands in for ``queue.SimpleQueue``; other threads than a schedule's get the real one inside."""
+    """Stands in for ``queue.SimpleQueue``; threads of no schedule get the real one."""
 
     __slots__ = ("__weakref__", "_real")
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __init__(self) -> None:
         """Make an empty queue."""

@@ -1,14 +1,16 @@
 """Which schedules cannot differ, and which preemptions cannot matter.
 
-Two plays are of one class when each worker does the same and conflicting steps come in the same order
-(happens-before). The class of a prefix is the sum of its steps' hashes, each made of the hashes of all that
-the step depends on; so a prefix that only swaps independent steps has the same class and leads to the same
-state. From one class with one worker running, one play is enough (`Cache`).
+Two plays are of one class when each worker does the same and conflicting steps come in the same
+order (happens-before). The class of a prefix is the sum of its steps' hashes, each made of the
+hashes of all that the step depends on; so a prefix that only swaps independent steps has the same
+class and leads to the same state. From one class with one worker running, one play is enough
+(`Cache`).
 
-A preemption before a step matters only if another worker, before the first one goes on, does something that
-conflicts with the step: otherwise the preemption may as well come one step later. In the play where it does
-come later the conflicting step follows, so it has been seen there (`Conflicts`). Whoever has not been seen
-to conflict is put off, not forgotten: what is learned in any later play brings it back.
+A preemption before a step matters only if another worker, before the first one goes on, does
+something that conflicts with the step: otherwise the preemption may as well come one step later.
+In the play where it does come later the conflicting step follows, so it has been seen there
+(`Conflicts`). Whoever has not been seen to conflict is put off, not forgotten: what is learned in
+any later play brings it back.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from typing import Any, Final, final
 
 from pytest_concurrency.explore.program import Touch, Trace
 
+_KEYED: Final = 3
+"""A resource ``(owner, name, key)`` is one item of ``(owner, name)``."""
+
 _MASK: Final = (1 << 64) - 1
 
 Key = tuple[int, int]
@@ -25,7 +30,7 @@ Key = tuple[int, int]
 
 
 def settle(trace: Trace) -> None:
-    """Rename resources that stand for several, so that equal names are conflicts and others are not."""
+    """Rename resources that stand for several, so that only equal names conflict."""
     if not trace.coarse:
         return
     names: set[Any] = set()
@@ -53,7 +58,17 @@ def settle(trace: Trace) -> None:
 class Walk:
     """Goes through a trace step by step, keeping the class of what is behind and who can run."""
 
-    __slots__ = ("_chain", "_change", "_reads", "_trace", "_writes", "able", "at", "behind", "count")
+    __slots__ = (
+        "_chain",
+        "_change",
+        "_reads",
+        "_trace",
+        "_writes",
+        "able",
+        "at",
+        "behind",
+        "count",
+    )
 
     def __init__(self, trace: Trace) -> None:
         """Stand before the first step."""
@@ -86,6 +101,17 @@ class Walk:
         found = self._chain[worker]
         writes, reads = self._writes, self._reads
         for resource, write in touches:
+            if type(resource) is tuple and len(resource) == _KEYED:
+                whole = resource[:2]
+                found = hash((found, writes.get(whole, 0), reads.get(whole, 0) if write else 0))
+            elif (resource, "any") in writes:
+                found = hash(
+                    (
+                        found,
+                        writes[resource, "any"],
+                        reads.get((resource, "any"), 0) if write else 0,
+                    )
+                )
             if write:
                 if resource == "*":
                     found = hash((found, self.behind))
@@ -105,6 +131,11 @@ class Walk:
         mine = hash((self.hash_of(worker, touches), worker))
         self._chain[worker] = mine
         for resource, write in touches:
+            if type(resource) is tuple and len(resource) == _KEYED:
+                part = (resource[:2], "any")
+                self._writes.setdefault(part, 0)
+                kept = self._writes if write else self._reads
+                kept[part] = (kept.get(part, 0) + mine) & _MASK
             if write:
                 self._writes[resource] = mine
                 self._reads[resource] = 0
@@ -119,12 +150,31 @@ class Walk:
         return (self.behind + hash((self.hash_of(worker, touches), worker))) & _MASK
 
 
+def whole(resource: Hashable) -> Hashable:
+    """Return what an item is an item of, and other resources as they are."""
+    return resource[:2] if type(resource) is tuple and len(resource) == _KEYED else resource
+
+
+def _against(resource: Hashable) -> tuple[Hashable, ...]:
+    """Return the names under which past touches of a resource are to be looked up."""
+    if type(resource) is tuple and len(resource) == _KEYED:
+        return resource, resource[:2]
+    return resource, (resource, "any")
+
+
+def _under(resource: Hashable) -> tuple[Hashable, ...]:
+    """Return the names under which a touch is kept for others to find."""
+    if type(resource) is tuple and len(resource) == _KEYED:
+        return resource, (resource[:2], "any")
+    return (resource,)
+
+
 _TRYING = frozenset({"try", "took"})
 
 
 @final
 class Conflicts:
-    """The steps before which a preemption can matter: those that a later step of another worker conflicts with."""
+    """The steps before which a preemption can matter: another's later step conflicts."""
 
     def __init__(self) -> None:
         """Know of none."""
@@ -170,32 +220,38 @@ class _Study:
             self._count[worker] = number + 1
             mine = held.get(worker, nothing)
             op, lock = trace.locks.get(at, (None, None))
-            if op == "acquire" or op == "took":
+            if op in {"acquire", "took"}:
                 held[worker] = mine | {lock}
             elif op == "release":
-                for other, locks in held.items():
-                    if lock in locks:
-                        held[other] = locks - {lock}
-                        break
+                self._released(lock)
             has = mine | {lock} if op == "acquire" else mine
             for resource, write in trace.touched[at]:
                 if type(resource) is tuple and resource[0] == "worker":
                     if not write:
                         self._join(worker, resource[1])
                     continue
-                yield from self._compare(at, worker, resource, write, has, op in _TRYING, known)
-                past = self._past.setdefault(resource, [])
+                for against in _against(resource):
+                    yield from self._compare(against, worker, write, has, op in _TRYING, known)
                 if (worker, number) not in known:
-                    past.append((worker, number, write, mine, op == "release"))
+                    for under in _under(resource):
+                        self._past.setdefault(under, []).append(
+                            (worker, number, write, mine, op == "release")
+                        )
+
+    def _released(self, lock: Hashable) -> None:
+        """Take a lock from whoever holds it: it may not be the one that releases it."""
+        for other, locks in self._held.items():
+            if lock in locks:
+                self._held[other] = locks - {lock}
+                return
 
     def _join(self, worker: int, other: int) -> None:
         self._joined.setdefault(worker, set()).update({other}, self._joined.get(other, ()))
 
-    def _compare(
+    def _compare(  # noqa: PLR0917 - called for every touch
         self,
-        at: int,
-        worker: int,
         resource: Hashable,
+        worker: int,
         write: bool,  # noqa: FBT001
         has: frozenset[Hashable],
         trying: bool,  # noqa: FBT001
@@ -209,7 +265,12 @@ class _Study:
         self._seen[signature] = len(past)
         joined = self._joined.get(worker, ())
         for other, number, wrote, locks, releases in past[start:]:
-            if other == worker or other in joined or not (write or wrote) or (other, number) in known:
+            if (
+                other == worker
+                or other in joined
+                or not (write or wrote)
+                or (other, number) in known
+            ):
                 continue
             if releases and not trying:
                 continue

@@ -1,7 +1,7 @@
 """The schedule being played in this process, if there is one.
 
-This is the one piece of state that belongs to the module: stand-ins and points are reached from code that
-knows nothing of us, and there can be only one baton in a process.
+This is the one piece of state that belongs to the module: stand-ins and points are reached from
+code that knows nothing of us, and there can be only one baton in a process.
 """
 
 from __future__ import annotations

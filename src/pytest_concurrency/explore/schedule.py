@@ -61,8 +61,8 @@ def _leg(word: str, text: str, where: str) -> Leg:
     match = _LEG.fullmatch(word)
     if match is None:
         msg = (
-            f"{where}={text!r}: {word!r} is not a leg. A leg is a worker and its points: T0x5 for five,"
-            " T1x* until it ends or waits."
+            f"{where}={text!r}: {word!r} is not a leg. A leg is a worker and its points:"
+            " T0x5 for five, T1x* until it ends or waits."
         )
         raise UsageError(msg)
     worker = BODY if match["worker"] is None else int(match["worker"]) + 1
@@ -80,7 +80,8 @@ class Plan:
     """A guide that follows legs, then lets each worker run until it ends or waits.
 
     Attributes:
-        misfit: Where the legs stopped fitting the program, if they did: the index of the leg and its worker.
+        misfit: Where the legs stopped fitting the program, if they did: the index of the leg and
+        its worker.
     """
 
     __slots__ = ("_legs", "_next", "misfit")

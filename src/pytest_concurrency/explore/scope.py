@@ -18,11 +18,18 @@ _OURS = str(Path(__file__).parent.parent) + "/"
 
 def _foreign() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
-    places = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths}
+    places = {
+        paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib") if name in paths
+    }
     places.update(site.getsitepackages())
     places.add(site.getusersitepackages())
     places.update({str(Path(place).resolve()) for place in set(places)})
     return tuple(sorted(place.rstrip("/") + "/" for place in places))
+
+
+def ours(code: CodeType) -> bool:
+    """Whether code belongs to this package."""
+    return code.co_filename.startswith(_OURS)
 
 
 @final
@@ -60,7 +67,7 @@ class Scope:
 
     def own_modules(self) -> list[object]:
         """Return the loaded modules whose code is explored."""
-        found = []
+        found: list[object] = []
         for module in list(sys.modules.values()):
             name = getattr(module, "__file__", None)
             if isinstance(name, str) and self.has_file(name):

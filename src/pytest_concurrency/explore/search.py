@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.portfolio import guide
-from pytest_concurrency.explore.program import FOREVER, Program, Trace, worker_name
-from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
+from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace, worker_name
+from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
 
 _BEYOND: Final = 2_000
 _PATIENCE: Final = 200
+_WHILE: Final = 0.5
+_STRAY: Final = 20
 
 
 class _Branch(NamedTuple):
@@ -34,13 +36,17 @@ class Search:
 
     Attributes:
         plays: Schedules played so far.
-        complete: Preemptions up to which all orders were covered; -1 when not even those with none were.
+        complete: Preemptions up to which all orders were covered; -1 when not even those with
+        none were.
         exhausted: Whether no order is left at all.
         budget: What ran out, if something did.
         steps: Steps of the longest play.
         first: The first play.
         spun: Whether a worker was made to yield.
         sampled: How many of the plays were samples.
+        strayed: How many plays did not repeat the one that they should have.
+        shared: Whether two workers touched one resource in some play.
+        differed: Where the first of them went another way.
     """
 
     def __init__(self, program: Program, settings: Settings, *, began: float | None = None) -> None:
@@ -67,6 +73,10 @@ class Search:
         self.first: Trace | None = None
         self.spun = False
         self.sampled = 0
+        self.strayed = 0
+        self.shared = False
+        self._bound_at: float | None = None
+        self.differed: str | None = None
 
     def failure(self) -> Trace | None:
         """Search until a play fails, or everything asked for is done."""
@@ -74,6 +84,7 @@ class Search:
             self.plays += 1
             self.steps = max(self.steps, len(trace.workers))
             self.spun = self.spun or trace.spun
+            self.shared = self.shared or shares(trace)
             if trace.ending.kind != "passed":
                 return trace
             if self._spent():
@@ -92,14 +103,14 @@ class Search:
         while True:
             level = self._level()
             if level is None:
-                self.exhausted = not self.spun
+                self.exhausted = not self.spun and not self.strayed
                 self.complete = max(self.complete, self._settings.preemptions)
                 return
             if level > self.complete + 1:
                 self.complete = level - 1
             if level > self._settings.preemptions:
                 beyond += 1
-                if beyond > _BEYOND:
+                if beyond > _BEYOND or self._long_enough():
                     return
             patience = self.plays > _PATIENCE
             if patience and (beyond % 2 or self.plays % 4 == 0):
@@ -108,6 +119,13 @@ class Search:
             trace = self._play(self._levels[level].popleft())
             if trace is not None:
                 yield trace
+
+    def _long_enough(self) -> bool:
+        """Whether sampling past the bound took as long as reaching it did, and a while besides."""
+        now = time.perf_counter()
+        if self._bound_at is None:
+            self._bound_at = now
+        return now - self._bound_at > max(_WHILE, self._bound_at - self._began)
 
     def _level(self) -> int | None:
         """Return the fewest preemptions with which something is left to play."""
@@ -125,12 +143,24 @@ class Search:
         trace = self._program.play(plan)
         if branch.trace is None:
             self.first = trace
-        elif trace.workers[: branch.at] != branch.trace.workers[: branch.at]:
-            raise NotDeterministic(differing(branch.trace, trace, branch.at))
+        elif not self._repeats(branch, trace):
+            return trace
         if trace.ending.kind == "passed" and plan.misfit is None:
             settle(trace)
             self._expand(trace, branch)
         return trace
+
+    def _repeats(self, branch: _Branch, trace: Trace) -> bool:
+        """Whether a play went the way of the one that it was to repeat."""
+        before = branch.trace
+        if before is None or trace.workers[: branch.at] == before.workers[: branch.at]:
+            return True
+        self.strayed += 1
+        if self.differed is None:
+            self.differed = differing(before, trace, branch.at)
+        if self.strayed > _STRAY and self.strayed * 2 > self.plays:
+            raise NotDeterministic(self.differed)
+        return False
 
     def _expand(self, trace: Trace, branch: _Branch) -> None:
         """Put down what else may be played, as this trace up to some step."""
@@ -157,13 +187,13 @@ class Search:
         for key in self._conflicts.learn(trace, end):
             for back in self._put_off.pop(key, ()):
                 self._plan(back)
-        for one, key in zip(found, keys, strict=True):
-            if key is None or key in self._conflicts.known:
+        for one, needed in zip(found, keys, strict=True):
+            if needed is None or needed in self._conflicts.known:
                 self._plan(one)
             else:
-                self._put_off.setdefault(key, []).append(one)
+                self._put_off.setdefault(needed, []).append(one)
 
-    def _alternatives(
+    def _alternatives(  # noqa: PLR0917 - called for every step
         self,
         walk: Walk,
         trace: Trace,
@@ -189,11 +219,26 @@ class Search:
 
     def _plan(self, branch: _Branch) -> None:
         if branch.node:
-            best = min(self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER))
+            best = min(
+                self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER)
+            )
             if best <= branch.cost:
                 return
             self._planned[branch.node] = branch.cost
         self._levels.setdefault(branch.cost, deque()).append(branch)
+
+
+def shares(trace: Trace) -> bool:
+    """Whether two workers touched one resource."""
+    seen: dict[Hashable, int] = {}
+    for worker, touches in zip(trace.workers, trace.touched, strict=True):
+        for touched, _ in touches:
+            resource = whole(touched)
+            if resource == "*" or (isinstance(resource, tuple) and resource[0] == "worker"):
+                continue
+            if seen.setdefault(resource, worker) != worker:
+                return True
+    return False
 
 
 def _numbers(trace: Trace) -> dict[int, list[int]]:
@@ -203,7 +248,9 @@ def _numbers(trace: Trace) -> dict[int, list[int]]:
     return found
 
 
-def _next_touches(trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]):  # noqa: ANN202
+def _next_touches(
+    trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]
+) -> tuple[Touch, ...] | None:
     steps = numbers.get(worker, ())
     if number < len(steps):
         return trace.touched[steps[number]]
@@ -231,7 +278,11 @@ def _legs(branch: _Branch) -> list[tuple[int, int]]:
 def differing(first: Trace, second: Trace, end: int) -> str:
     """Say where two plays of one schedule went apart."""
     at = next(
-        (i for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False)) if a != b),
+        (
+            i
+            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
+            if a != b
+        ),
         min(end, len(second.workers)),
     )
     worker = worker_name(first.workers[at], first.names)

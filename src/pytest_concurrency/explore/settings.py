@@ -17,7 +17,8 @@ class Settings:
     """How far to explore, and what to try first.
 
     Args:
-        preemptions: Explore every schedule with at most this many preemptions before sampling others.
+        preemptions: Explore every schedule with at most this many preemptions before sampling
+        others.
         schedules: Stop after this many schedules.
         seconds: Stop after this many seconds.
         packages: Names of installed packages to explore besides the project's own files.
@@ -49,13 +50,19 @@ class Settings:
         _positive("seconds", self.seconds)
         _positive("hang", self.hang)
         if isinstance(self.packages, str):
-            msg = f"interleave: packages={self.packages!r} is one text. Write packages=[{self.packages!r}]."
+            msg = (
+                f"interleave: packages={self.packages!r} is one text."
+                f" Write packages=[{self.packages!r}]."
+            )
             raise UsageError(msg)
 
 
 def _at_least(name: str, value: int, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        msg = f"interleave: {name}={value!r} is not a whole number of at least {least}. Write {name}={max(least, 2)}."
+        msg = (
+            f"interleave: {name}={value!r} is not a whole number of at least {least}."
+            f" Write {name}={max(least, 2)}."
+        )
         raise UsageError(msg)
 
 

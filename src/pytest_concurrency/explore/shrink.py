@@ -52,7 +52,7 @@ class Shrink:
         return False
 
     def _drop(self) -> bool:
-        """Leave out stretches of legs, long ones first; those of one worker that then meet are joined."""
+        """Leave out stretches of legs, long ones first."""
         size, dropped = max(len(self.legs) // 2, 1), False
         while size:
             at = len(self.legs) - size
@@ -68,7 +68,9 @@ class Shrink:
         opened = False
         for at in reversed(range(len(self.legs))):
             if at < len(self.legs) and self.legs[at][1] < FOREVER:
-                opened |= self._take([*self.legs[:at], (self.legs[at][0], FOREVER), *self.legs[at + 1 :]])
+                opened |= self._take(
+                    [*self.legs[:at], (self.legs[at][0], FOREVER), *self.legs[at + 1 :]]
+                )
         return opened
 
     def _lessen(self) -> bool:
@@ -82,7 +84,9 @@ class Shrink:
                 continue
             step = points // 2
             while step:
-                if points - step >= 1 and self._take([*self.legs[:at], (worker, points - step), *self.legs[at + 1 :]]):
+                if points - step >= 1 and self._take(
+                    [*self.legs[:at], (worker, points - step), *self.legs[at + 1 :]]
+                ):
                     points -= step
                     less = True
                 else:

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import _thread
-import ctypes
-import re
+import contextvars
 import sys
-from collections.abc import Callable, Hashable
-from types import FrameType
-from typing import Any, Final, final
+from collections.abc import Callable, Hashable, Sequence
+from types import CodeType
+from typing import Any, Final, TypeAlias, final
 
 from pytest_concurrency.errors import InternalError
-from pytest_concurrency.explore.failures import Hang
-from pytest_concurrency.explore.program import FOREVER, Ending, Guide, Touch, Trace
-from pytest_concurrency.explore.touches import Special
+from pytest_concurrency.explore.patience import SPIN, calm, let_time_pass
+from pytest_concurrency.explore.program import FOREVER, Guide, Touch, Trace
+from pytest_concurrency.explore.record import ends
+from pytest_concurrency.explore.rescue import rescue
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
 
 _get_ident = _thread.get_ident
 EVERYTHING: Final[Touch] = ("*", True)
 """Touched by a step that happened only because nobody else could do anything."""
 
-_SPIN = 5_000
-_LONGEST = 400_000
-
-
-@final
-class _Same:
-    """A lock as a key, equal only to itself."""
-
-    __slots__ = ("lock",)
-
-    def __init__(self, lock: Any) -> None:
-        self.lock = lock
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.lock is self.lock
-
-    def __hash__(self) -> int:
-        return id(self.lock)
-
-
-def is_free(lock: Any, ident: int) -> bool:
-    """Whether a real lock can be taken by a thread now."""
-    owner = _OWNER.search(repr(lock))
-    if owner is not None:
-        return owner[1] in {"0", str(ident)}
-    return not lock.locked()
-
-
-_OWNER = re.compile(r"owner=(\d+)")
+Region: TypeAlias = tuple[str, int, int]
+"""Lines of a file, by its name without directories: from, to."""
 
 
 @final
@@ -58,7 +31,9 @@ class Stage:
     Only the worker that has the baton runs, so nothing here needs a lock.
     """
 
-    def __init__(self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None) -> None:
+    def __init__(
+        self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None
+    ) -> None:
         """Set the stage for one play.
 
         Args:
@@ -84,19 +59,16 @@ class Stage:
         self.polling = False
         self.draining = False
         self.steps = 0
-        self._run = 0
-        self._fresh: Worker | None = None
-        self._parent = body
+        self.ran = 0
+        self.yields = False
+        self._fresh: list[Worker] = []
+        self._parent: Worker | None = None
+        self.together: Sequence[Region] = ()
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
         self.leave: Callable[[], None] = lambda: None
+        self.own: Callable[[CodeType], bool] = lambda _code: True
         self.diagnose: Callable[[Stage], BaseException] = lambda _stage: InternalError("stuck")
-
-    # ---- points -------------------------------------------------------------------------------
-
-    def mine(self) -> bool:
-        """Whether the calling thread is the controlled one that runs."""
-        return self.ident == _get_ident() and not self.aborting
 
     def point(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
         """Pause here if the guide says so; then write the step down."""
@@ -105,27 +77,17 @@ class Stage:
         worker = self.current
         if worker.open is not None:
             touches = (*touches, *worker.open[1])
-        if self.budget <= 0:
+        inside = self._inside(worker, label) if self.together else False
+        if self.budget <= 0 and not inside:
             self._pause(label, touches)
         self.budget -= 1
         self._note(worker, label, touches)
 
-    def special(self, point: Hashable, touches: Special, frame: FrameType) -> None:
-        """Pause at a point that is more than a touch: a real lock, or a value kept when a call returns."""
-        if touches.opens:
-            self.point(point, touches)
-            self.current.open = (frame, tuple(touches))
-            return
-        lock = touches.lock
-        key = ("lock", id(lock))
-        if touches.op == "release":
-            self.operate(("release", point), ((key, True),), op="release", key=key)
-            return
-        self.polling = True
-        ready = None if touches.op == "try" else lambda ident=self.ident: is_free(lock, ident)
-        self.operate((touches.op, point), ((key, True),), ready, wants=lock, op=touches.op, key=key)
-        if touches.op == "acquire":
-            self.current.held[_Same(lock)] = (frame, frame.f_lineno)
+    def _inside(self, worker: Worker, label: Hashable) -> bool:
+        """Whether a worker goes on within lines that are held together."""
+        region = getattr(label, "region", None)
+        before, worker.region = worker.region, None if region is None else region(self.together)
+        return before is not None and before == worker.region
 
     def _note(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
         if self.watch is not None:
@@ -135,21 +97,8 @@ class Stage:
         trace.labels.append(label)
         trace.touched.append(touches)
         self.steps += 1
-        if self.steps - self._run > _SPIN:
-            self._spin()
-
-    def _spin(self) -> None:
-        """Let others run when a worker goes on and on; give up when all do."""
-        self._run = self.steps
-        if self.steps > _LONGEST:
-            self.verdict = self._hung(f"did not end within {_LONGEST:,} points")
-            raise self.verdict if self.current.number == 0 else self._stop()
-        if sum(worker.able for worker in self.live) > 1:
-            self.trace.spun = True
-            self.budget = 0
-
-    def _stop(self) -> BaseException:
-        return Abandoned()
+        if self.steps - self.ran > SPIN:
+            calm(self)
 
     def operate(
         self,
@@ -162,7 +111,7 @@ class Stage:
         op: str | None = None,
         key: Hashable = None,
     ) -> bool:
-        """Pause before an operation until it can be done; tell whether it can, or the time was up.
+        """Pause until an operation can be done; tell whether it can, or the time was up.
 
         Args:
             label: Which operation, where.
@@ -170,18 +119,17 @@ class Stage:
             ready: Whether it can be done now; called only while nobody runs.
             seconds: How long to wait at most, in virtual time.
             wants: What it waits for, for texts.
-            op: ``acquire``, ``try`` or ``release`` where it is an operation of a lock.
+            op: ``acquire``, ``try`` or ``release`` of a lock.
             key: The lock.
         """
         worker = self.current
-        if worker.open is not None:
-            touches = (*touches, *worker.open[1])
+        touches = touches if worker.open is None else (*touches, *worker.open[1])
         if ready is not None:
             worker.ready, worker.wants = ready, wants
             if not ready():
                 worker.able = False
                 worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
-                self._change(worker)
+                self.changed(worker)
         if not worker.able or (self.budget <= 0 and self.started):
             self._pause(label, touches)
         timed_out, worker.timed_out = worker.timed_out, False
@@ -193,11 +141,6 @@ class Stage:
             self._note(worker, label, (*touches, EVERYTHING) if timed_out else touches)
         return not timed_out
 
-    def took(self, key: Hashable) -> None:
-        """Write down that the step just made took a lock without waiting."""
-        if self.started:
-            self.trace.locks[len(self.trace.workers) - 1] = ("took", key)
-
     def refresh(self) -> None:
         """Find out anew who can run, after something changed that somebody may wait for."""
         for worker in self.live:
@@ -205,20 +148,19 @@ class Stage:
                 able = worker.ready()
                 if able != worker.able:
                     worker.able = able
-                    self._change(worker)
+                    self.changed(worker)
 
-    def _change(self, worker: Worker) -> None:
+    def changed(self, worker: Worker) -> None:
+        """Write down that a worker became able, or unable, to run."""
         trace = self.trace
         trace.changes.append((len(trace.workers), worker.number, worker.able))
-
-    # ---- the baton ----------------------------------------------------------------------------
 
     def _pause(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
         worker = self.current
         worker.pending = (label, touches)
         target = self._after(worker)
         if target is not worker:
-            self._run = self.steps
+            self.ran = self.steps
             self._hand(target)
             self._wait(worker)
         worker.pending = None
@@ -226,10 +168,16 @@ class Stage:
             self._leave(worker)
 
     def _after(self, worker: Worker) -> Worker:
-        if worker is self._fresh and not self.aborting:
-            self._fresh = None
-            return self._parent
-        return self._next(worker.number if worker.able else None)
+        """Return who goes on when a worker pauses or ends: new workers first, up to a point."""
+        if not self._fresh or self.aborting:
+            return self._next(worker.number if worker.able else None)
+        if worker is self._fresh[0]:
+            self._fresh.pop(0)
+        if self._fresh:
+            self.budget = 0
+            return self._fresh[0]
+        parent, self._parent = self._parent, None
+        return self._next(None) if parent is None else parent
 
     def _leave(self, worker: Worker) -> None:
         if worker.number == 0 and self.verdict is not None:
@@ -249,32 +197,14 @@ class Stage:
         try:
             while not worker.baton.acquire(timeout=self.hang):
                 if seen == self.steps:
-                    self._rescue()
+                    rescue(self)
                     return
                 seen = self.steps
         except BaseException:
             self.aborting = True
             if not worker.baton.acquire(timeout=1.0):
-                self._rescue()
+                rescue(self)
             raise
-
-    def _rescue(self) -> None:
-        """Take the baton from a worker that makes no progress."""
-        stuck = self.current
-        self.verdict = self.verdict or self._hung(f"made no progress for {self.hang:g} s")
-        self.aborting = True
-        _raise_in(stuck.ident, Abandoned)
-        if stuck.seat is not None and not self.workers[0].baton.acquire(timeout=1.0):
-            stuck.ended = True
-            self.live.remove(stuck)
-            self.pool.lose(stuck.seat)
-        self.current = self.workers[0]
-        self.ident = self.current.ident
-
-    def _hung(self, what: str) -> BaseException:
-        from pytest_concurrency.explore.deadlock import hang
-
-        return Hang(hang(self, what))
 
     def _next(self, current: int | None) -> Worker:
         if self.aborting:
@@ -285,52 +215,48 @@ class Stage:
                 current = None
         while True:
             able = [worker.number for worker in self.live if worker.able]
+            if self.yields and current is not None and len(able) > 1:
+                able.remove(current)
+                current = None
+            self.yields = False
             if able:
                 number, self.budget = self.guide.choose(current, able)
                 return self.workers[number]
-            if not self._let_time_pass():
+            if not let_time_pass(self):
                 if self.draining and all(worker.daemon for worker in self.live[1:]):
                     return self.workers[0]
                 self.verdict = self.verdict or self.diagnose(self)
                 return self.workers[0]
 
-    def _let_time_pass(self) -> bool:
-        deadlines = [worker.deadline for worker in self.live if worker.deadline is not None]
-        if not deadlines:
-            return False
-        self.now = max(self.now, min(deadlines))
-        for worker in self.live:
-            if worker.deadline is not None and worker.deadline <= self.now:
-                worker.able = worker.timed_out = True
-                worker.deadline = None
-                self._change(worker)
-        return True
+    def start(self, call: Callable[[], Any], *, arrives: bool = True) -> Worker:
+        """Make a new worker, which can run from now on.
 
-    # ---- workers ------------------------------------------------------------------------------
-
-    def start(self, call: Callable[[], Any]) -> Worker:
-        """Make a new worker, which can run from now on."""
+        Args:
+            call: What it does.
+            arrives: Whether it comes to its first point now, so that it is known what it stands
+                before; else it does when the starting worker waits next.
+        """
         ident, self.ident = self.ident, 0  # a new thread is started with the real thing
         seat = self.pool.take()
         self.ident = ident
         worker = Worker(len(self.workers), seat, call)
-        worker.parent = self.current.number
         seat.job = lambda: self._work(worker)
         self.workers.append(worker)
         self.live.append(worker)
         self.started += 1
         if self.started == 1:
             self.budget = 0
-        self._change(worker)
-        self._arrive(worker)
+        self.changed(worker)
+        self._fresh.append(worker)
+        if arrives:
+            self._arrive()
         return worker
 
-    def _arrive(self, worker: Worker) -> None:
-        """Let a new worker come to its first point, so that it is known what it stands before."""
-        parent, budget = self.current, self.budget
-        self._fresh, self._parent = worker, parent
+    def _arrive(self) -> None:
+        self._parent, budget = self.current, self.budget
+        parent = self.current
         self.budget = 0
-        self._hand(worker)
+        self._hand(self._fresh[0])
         self._wait(parent)
         self.budget = budget
         if self.aborting or self.verdict is not None:
@@ -340,7 +266,7 @@ class Stage:
         try:
             if not self.aborting:
                 self.enter()
-                worker.value = worker.call()
+                worker.value = contextvars.Context().run(worker.call)
         except Abandoned:
             pass
         except BaseException as error:  # noqa: BLE001 - whatever a worker raises is its result
@@ -349,42 +275,19 @@ class Stage:
         worker.ended = True
         worker.able = False
         if worker in self.live:
+            ends(self.trace, worker)
             self.live.remove(worker)
-            self._change(worker)
+            self.changed(worker)
             self.refresh()
             self._hand(self._after(worker))
 
     def finish(self) -> None:
-        """Let all workers run to their ends, after the body has returned; abandon those that wait for ever."""
+        """Let all workers run to their ends, after the body has returned."""
         body = self.workers[0]
         self.draining = True
         if len(self.live) > 1:
             self.operate(("end",), (), lambda: len(self.live) == 1)
         body.ended = True
-
-    def abort(self) -> None:
-        """Unwind all workers that are left."""
-        self.aborting = True
-        body = self.workers[0]
-        while len(self.live) > 1:
-            worker = self.live[-1]
-            self.current, self.ident = worker, worker.ident
-            worker.baton.release()
-            if not body.baton.acquire(timeout=self.hang):
-                self._rescue()
-        self.current, self.ident = body, body.ident
-
-    def close(self, kind: Any, error: BaseException | None) -> Trace:
-        """Write down how it ended."""
-        for worker in self.workers:
-            if worker.pending is not None:
-                self.trace.pending[worker.number] = worker.pending
-        self.trace.ending = Ending(kind=kind, error=error)
-        return self.trace
-
-
-def _raise_in(ident: int, kind: type[BaseException]) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(kind))
 
 
 def caller(depth: int) -> tuple[int, int]:

@@ -19,7 +19,7 @@ _NANO_CLOCKS = ("monotonic_ns", "time_ns", "perf_counter_ns")
 
 @final
 class StandIns:
-    """Replaces names of the standard library, and the same objects under names of the code under test."""
+    """Replaces names of the standard library, and the same where code imported them."""
 
     def __init__(self, scope: Scope) -> None:
         """Find what to replace.

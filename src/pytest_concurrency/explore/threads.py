@@ -29,19 +29,21 @@ def start(self: threading.Thread) -> None:
     stage.operate(("start", *caller(2)), ())
     inner._started._flag = True  # noqa: SLF001
     worker = stage.start(lambda: _run(inner, stage))
-    worker.thread = self
     worker.daemon = self.daemon or _idle(self)
-    inner._ident = worker.ident  # noqa: SLF001
-    setattr(self, _WORKER, (stage, worker))
 
 
 def _idle(thread: Any) -> bool:
     """Whether the thread belongs to an executor, which may leave it waiting for work."""
-    return "concurrent.futures.thread" in getattr(getattr(thread, "_target", None), "__module__", "")
+    return "concurrent.futures.thread" in getattr(
+        getattr(thread, "_target", None), "__module__", ""
+    )
 
 
 def _run(thread: Any, stage: Stage) -> None:
-    ident = thread._ident  # noqa: SLF001
+    worker = stage.current
+    worker.thread = thread
+    setattr(thread, _WORKER, (stage, worker))
+    ident = thread._ident = worker.ident  # noqa: SLF001
     active: dict[int, Any] = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
     usual = active.get(ident)
     active[ident] = thread
@@ -51,7 +53,6 @@ def _run(thread: Any, stage: Stage) -> None:
         if usual is not None:
             active[ident] = usual
         _mark_ended(thread)
-        _ = stage
 
 
 @final
@@ -112,5 +113,5 @@ def is_alive(self: threading.Thread) -> bool:
     worker = _worker(self, stage)
     if stage is None or worker is None:
         return False if getattr(self, _WORKER, None) is not None else _is_alive(self)
-    stage.operate(("alive", *caller(2)), ((("worker", worker.number), False),))
+    stage.operate(("alive", *caller(2)), ((("life", worker.number), False),))
     return not worker.ended

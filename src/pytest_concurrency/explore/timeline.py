@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, final
 
-from pytest_concurrency.explore.program import Trace
+from pytest_concurrency.explore.program import BODY, Event, Trace, worker_name
+from pytest_concurrency.explore.reduction import Walk
 from pytest_concurrency.explore.schedule import Leg, token
 
+_WIDTH: Final = 94
+_USUAL: Final = 38
+_MANY: Final = 16
+_LONGEST: Final = 98
+_NEAR: Final = 3
+_SILENT: Final = frozenset({"lock", "worker", "life"})
 
-def note(trace: Trace, legs: Sequence[Leg], *, plays: int, seconds: float, command: str) -> str:
+
+def note(
+    trace: Trace,
+    legs: Sequence[Leg],
+    *,
+    plays: int,
+    seconds: float,
+    command: str,
+    hints: Iterable[str] = (),
+) -> str:
     """Write the note that a failure carries.
 
     Args:
@@ -17,7 +36,160 @@ def note(trace: Trace, legs: Sequence[Leg], *, plays: int, seconds: float, comma
         plays: Schedules played until it was found.
         seconds: How long that took.
         command: How to replay, with ``{token}`` where the token goes.
+        hints: What would remove it.
     """
-    _ = trace
+    effort = f"schedule {plays:,}, {_time(seconds)}"
+    lines = [""]
+    rows = _rows(trace) if trace.ending.kind == "failed" else []
+    if rows:
+        lines += [f"{_head(preemptions(trace))} ({effort}):", "", *_table(rows, trace.names), ""]
+    else:
+        lines += [f"Found by {effort}."]
+    lines += hints
     text = token(legs)
-    return f"\nFound by schedule {plays} ({seconds * 1000:.0f} ms).\nReplay: {command.format(token=text)}"
+    lines.append("Replay: " + command.format(token=text))
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f} ms" if seconds < 1 else f"{seconds:,.1f} s"
+
+
+def _head(count: int) -> str:
+    if count == 0:
+        return "This order breaks it, without preemption"
+    return "One preemption breaks it" if count == 1 else f"{count} preemptions break it"
+
+
+def preemptions(trace: Trace) -> int:
+    """Count how often a worker was stopped that could have gone on."""
+    walk, count = Walk(trace), 0
+    for at, worker in enumerate(trace.workers):
+        walk.look()
+        if at and trace.workers[at - 1] != worker and trace.workers[at - 1] in walk.able:
+            count += 1
+        walk.step()
+    return count
+
+
+@final
+@dataclass(slots=True)
+class _Row:
+    """What one worker did at one line, without anyone coming between."""
+
+    worker: int
+    where: str
+    source: str
+    does: list[str] = field(default_factory=list)
+
+
+def _rows(trace: Trace) -> list[_Row]:
+    marks = _lost(trace.events, trace.names)
+    rows: list[_Row] = []
+    for event in _near_switches(conflicting(trace.events)):
+        last = rows[-1] if rows else None
+        if last is None or (last.worker, last.where) != (event.worker, event.where):
+            last = _Row(event.worker, event.where, event.source)
+            rows.append(last)
+        last.does += [text for text in (event.does, marks.get(event.step, "")) if text]
+    return rows
+
+
+def conflicting(events: Sequence[Event]) -> list[Event]:
+    """Return the events that another worker's conflict with, up to the body's last words."""
+    last = max((i for i, event in enumerate(events) if event.worker != BODY), default=-1)
+    within = list(events[: last + 1])
+    workers: dict[Hashable, set[int]] = {}
+    written: set[Hashable] = set()
+    for event in within:
+        for resource, write in event.touches:
+            workers.setdefault(resource, set()).add(event.worker)
+            if write:
+                written.add(resource)
+    hot = {r for r, who in workers.items() if len(who) > 1 and r in written and not _silent(r)}
+    found = [event for event in within if any(resource in hot for resource, _ in event.touches)]
+    told = [event for event in found if event.does]
+    return told if len({event.worker for event in told}) > 1 else found
+
+
+def _silent(resource: Hashable) -> bool:
+    return resource == "*" or (isinstance(resource, tuple) and resource[0] in _SILENT)
+
+
+def _near_switches(events: list[Event]) -> list[Event]:
+    """Keep what is near a change of workers, where there is much."""
+    if len(events) <= _MANY:
+        return events
+    switches = [i for i in range(1, len(events)) if events[i].worker != events[i - 1].worker]
+    return [
+        event
+        for i, event in enumerate(events)
+        if any(-_NEAR <= i - switch < _NEAR for switch in switches)
+    ]
+
+
+def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
+    """Mark writes that undo another's because they rest on an older read."""
+    marks: dict[int, str] = {}
+    read: dict[tuple[int, Hashable], int] = {}
+    wrote: dict[Hashable, list[tuple[int, int]]] = {}
+    for i, event in enumerate(events):
+        for resource, write in event.touches:
+            if _silent(resource):
+                continue
+            if not write:
+                read[event.worker, resource] = i
+                continue
+            since = read.get((event.worker, resource))
+            others = [
+                w
+                for at, w in wrote.get(resource, ())
+                if since is not None and at > since and w != event.worker
+            ]
+            if others and " -> " in event.does:
+                marks[event.step] = f"<- {worker_name(others[-1], names)}'s write is lost"
+            wrote.setdefault(resource, []).append((i, event.worker))
+    return marks
+
+
+def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
+    workers = sorted({row.worker for row in rows})
+    number = len(str(len(rows))) + 1
+    width = _column(rows, workers, (_WIDTH - number) // max(len(workers), 1))
+    lines = [" " * number + "".join(f"{worker_name(w, names):<{width}}" for w in workers).rstrip()]
+    stacked = any(
+        len(f"{row.where}  {row.source}") > width - 2 for row in rows if row.worker != workers[-1]
+    )
+    for i, row in enumerate(rows, 1):
+        before = width * workers.index(row.worker)
+        far = _LONGEST - number - before
+        room = width - 2 if row.worker != workers[-1] else far
+        cells = _cells(row, room, far, stacked=stacked)
+        lines += [
+            f"{i if j == 0 else '':<{number}}{'':<{before}}{cell}".rstrip()
+            for j, cell in enumerate(cells)
+        ]
+    return lines
+
+
+def _column(rows: Sequence[_Row], workers: Sequence[int], most: int) -> int:
+    """Return how wide a column is: as wide as its lines want, if there is room for that."""
+    wanted = [len(f"{row.where}  {row.source}") + 2 for row in rows if row.worker != workers[-1]]
+    widest = max([_USUAL, *wanted])
+    return widest if widest <= most else min(_USUAL, most)
+
+
+def _cells(row: _Row, room: int, far: int, *, stacked: bool) -> list[str]:
+    """Write a row's lines: code within the column, what it did as far as the page goes."""
+    if stacked:
+        hang = "  "
+        source = textwrap.wrap(row.source, room, initial_indent=hang, subsequent_indent=hang + "  ")
+        cells = [row.where, *source[:3]]
+    else:
+        hang = " " * (len(row.where) + 2)
+        first = f"{row.where}  {row.source}".rstrip()
+        cells = textwrap.wrap(first, room, subsequent_indent=hang)[:3]
+    for text in dict.fromkeys(row.does):
+        told = textwrap.wrap(text, far, initial_indent=hang, subsequent_indent=hang + "  ")
+        cells += told[:3]
+    return cells

@@ -20,7 +20,7 @@ class Abandoned(BaseException):
 
 @final
 class Seat:
-    """A real thread that workers of one schedule after the other run on, and the lock that wakes it."""
+    """A real thread that one worker after the other runs on, and the lock that wakes it."""
 
     __slots__ = ("baton", "ident", "job", "thread")
 
@@ -92,8 +92,30 @@ class Worker:
     """One of those that a schedule orders."""
 
     __slots__ = (
-        *("able", "baton", "call", "daemon", "deadline", "ended", "error", "frame", "held", "ident", "number"),
-        *("open", "parent", "pending", "ready", "seat", "thread", "timed_out", "value", "wants"),
+        *(
+            "able",
+            "baton",
+            "call",
+            "daemon",
+            "deadline",
+            "ended",
+            "error",
+            "frame",
+            "held",
+            "ident",
+            "number",
+        ),
+        *(
+            "open",
+            "pending",
+            "ready",
+            "region",
+            "seat",
+            "thread",
+            "timed_out",
+            "value",
+            "wants",
+        ),
     )
 
     def __init__(self, number: int, seat: Seat | None, call: Callable[[], Any]) -> None:
@@ -125,4 +147,4 @@ class Worker:
         self.value: Any = None
         self.thread: threading.Thread | None = None
         self.daemon = False
-        self.parent = 0
+        self.region: object = None

@@ -101,7 +101,16 @@ def explore_body(item: pytest.Function) -> bool:
     reason = refusal(item)
     if reason is not None:
         pytest.fail(f"{item.nodeid}: @pytest.mark.interleave: {reason}", pytrace=False)
-    interleave(settings=explore_settings(item), **arguments)(_body(item))
+    from pytest_concurrency.errors import BrokenPromise
+    from pytest_concurrency.plugin.pointing import raise_at_test
+    from pytest_concurrency.run.place import raised_at
+
+    try:
+        interleave(settings=explore_settings(item), **arguments)(_body(item))
+    except BrokenPromise as error:
+        if raised_at(error.__traceback__):
+            raise
+        raise_at_test(item, error, marker="interleave")
     return True
 
 

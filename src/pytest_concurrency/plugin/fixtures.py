@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_concurrency.run.worker import Worker
+    from pytest_concurrency.slo.perf import PerfTimer
     from pytest_concurrency.slo.timing import Timing
 
 
@@ -58,6 +59,17 @@ def interleave() -> Callable[..., Any]:
 
     check_rival()
     return explore
+
+
+@pytest.fixture
+def perf_timer(request: pytest.FixtureRequest) -> PerfTimer:
+    """Time calls: ``with perf_timer: ...``; objectives come from the marker ``slo``.
+
+    ``for _ in perf_timer.until_decided(): ...`` collects until every objective is decided.
+    """
+    from pytest_concurrency.plugin.objectives import make_timer
+
+    return make_timer(request.node)
 
 
 @pytest.fixture

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from pytest_concurrency.plugin.sink import Sink
     from pytest_concurrency.run.outcome import Outcome
-
-
-class Sink(Protocol):
-    """Where the records of a session go when it ends."""
-
-    def write(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Take every record of the session, in the order in which the tests ended.
-
-        A record holds nothing but ``None``, numbers, text, lists and mappings. Under pytest-xdist
-        only the controller writes, and it has the records of all workers.
-        """
 
 
 @pytest.hookspec()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, final
 
 import pytest
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_concurrency.run.outcome import Outcome
+    from pytest_concurrency.slo.perf import PerfTimer
 
 outcomes_key: pytest.StashKey[list[Outcome[Any]]] = pytest.StashKey["list[Outcome[Any]]"]()
 """On an item: the outcomes of the runs it started."""
@@ -21,7 +22,65 @@ records_key: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey["list[dict[
 factory_key: pytest.StashKey[pytest.TempPathFactory] = pytest.StashKey[pytest.TempPathFactory]()
 """On an item: what makes its temporary directories, if a fixture of ours asked for it."""
 
+timer_key: pytest.StashKey[PerfTimer] = pytest.StashKey["PerfTimer"]()
+"""On an item: its timer, if it asked for one."""
+
 WIRE_VERSION = 1
+
+
+NAME = "concurrency-slo-journal"
+
+
+def open_journal(config: pytest.Config) -> None:
+    """Let the journal take part in the session, from here on."""
+    if not config.pluginmanager.has_plugin(NAME):
+        config.pluginmanager.register(Journal(config), NAME)
+
+
+@final
+class Journal:
+    """The hooks of a session that has something to tell.
+
+    They join with the first outcome, or, on the controller of pytest-xdist, with the first worker;
+    the tests of a suite that has no outcome do not pass them.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Collect for one session."""
+        self._is_worker = hasattr(config, "workerinput")
+        self._records = config.stash.setdefault(records_key, [])
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Refuse failures that nobody looked at, and put the test's records on its report."""
+        if call.when == "call" and call.excinfo is None:
+            try:
+                check_seen(item)
+            except BaseException:  # noqa: BLE001 - what a worker raised is the test's failure
+                call.excinfo = pytest.ExceptionInfo.from_current()
+        if call.when == "call":
+            note_samples(item)
+        report = yield
+        attach(item, report)
+        if call.when == "teardown":
+            forget(item)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the records off a report: of this process, or of any of xdist's workers."""
+        carried = getattr(report, "concurrency", None)
+        if carried is not None and not self._is_worker:
+            self._records.extend(carried["records"])
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
+        """Say what has to be said, in one short section."""
+        from pytest_concurrency.plugin.summary import write_summary
+
+        write_summary(terminalreporter, config)
 
 
 def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
@@ -35,8 +94,17 @@ def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
     return observe
 
 
+def note_samples(item: pytest.Item) -> None:
+    """Put what a test's timer measured on its report, where baselines and sinks find it."""
+    timer = item.stash.get(timer_key, None)
+    if timer is not None and len(timer):
+        record = {"kind": "samples", "nodeid": item.nodeid, "evidence": timer.evidence().to_wire()}
+        note_record(item, record)
+
+
 def note_record(item: pytest.Item, record: dict[str, Any]) -> None:
     """Put a record on the test's next report."""
+    open_journal(item.config)
     item.stash.setdefault(records_key, []).append(record)
 
 
@@ -81,21 +149,6 @@ def attach(item: pytest.Item, report: pytest.TestReport) -> None:
         records.clear()
 
 
-@final
-class Collector:
-    """Takes the records off the reports: those of this process, or of all of xdist's workers."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        """Collect for one session."""
-        self._records = config.stash.setdefault(records_key, [])
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take what one report carries."""
-        carried = getattr(report, "concurrency", None)
-        if carried is not None:
-            self._records.extend(carried["records"])
-
-
 def check_seen(item: pytest.Item) -> None:
     """Fail a test that passed though calls failed that it never looked at."""
     __tracebackhide__ = True
@@ -116,6 +169,7 @@ def check_seen(item: pytest.Item) -> None:
             calls = "calls failed, and nobody looked at them"
         text = f"{item.nodeid}: {failed:,} concurrent {calls}. Write outcome.raise_errors()."
         warnings.warn(text, ConcurrencyWarning, stacklevel=1)
+        _ = [one.errors for one in unseen]  # they count as looked at: said once is enough
     elif policy == "fail":
         unseen[0].raise_unseen()
 

@@ -1,4 +1,4 @@
-"""The markers: what they are, and which of their arguments make sense."""
+"""The markers: what they are, and on which tests they stand."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ _INTERLEAVE = (
     "run the whole test once per schedule of the threads it starts, or of the workers it is marked "
     "for, with its function-scoped fixtures made anew each time."
 )
+_BACKENDS = (
+    "run the test once on each of these back ends: sqlite, memory, postgres, or an SQLAlchemy URL."
+)
+_SLO = (
+    "hold what the test measured (its perf_timer, its outcomes, or its own duration) against "
+    "objectives such as 'p95 < 50ms', or against a named SLO."
+)
 MARKERS = (
     ("concurrent(*, workers=8, rounds=1, timeout='30s')", _CONCURRENT),
     (
         "interleave(*, preemptions=2, schedules=5000, seconds='10s', packages=(), replay=None)",
         _INTERLEAVE,
     ),
+    ("slo(objective, ...)", _SLO),
+    ("backends(name, ...)", _BACKENDS),
     ("performance", "select tests that measure time or memory."),
     ("slow", "select tests that take long."),
     ("integration", "select tests that need a server, a network or another process."),
 )
-_ARGUMENTS = ("workers", "rounds", "timeout")
+_NAMES = frozenset(signature.partition("(")[0] for signature, _ in MARKERS)
 
 
 def add_markers(config: pytest.Config) -> None:
@@ -36,103 +45,40 @@ def add_markers(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{signature}: {text}")
 
 
-def check_markers(items: Iterable[pytest.Item]) -> None:
+def check_markers(items: Iterable[pytest.Item]) -> set[str]:
     """Check the arguments of our markers on all tests, before any runs.
+
+    Returns:
+        The names of those that stand on any test.
 
     Raises:
         pytest.UsageError: One has arguments that it does not take.
     """
+    seen: set[str] = set()
+    known: dict[int, list[pytest.Mark]] = {id(None): []}
     for item in items:
-        for mark in item.iter_markers():
-            if mark.name == "concurrent":
-                _check_concurrent(item, mark)
-            elif mark.name == "interleave":
-                _check_interleave(item, mark)
-            elif mark.name in {"performance", "slow", "integration"}:
-                _check_bare(item, mark)
+        marks = known.get(id(item.parent))
+        if marks is None:
+            marks = _ours(item.parent, known)
+        if item.own_markers:
+            marks = [*filter(_is_ours, item.own_markers), *marks]
+        if marks:
+            from pytest_concurrency.plugin.arguments import check_arguments
+
+            for mark in marks:
+                check_arguments(item, mark)
+                seen.add(mark.name)
+    return seen
 
 
-def _shown(mark: pytest.Mark) -> str:
-    arguments = [repr(value) for value in mark.args]
-    arguments += [f"{name}={value!r}" for name, value in mark.kwargs.items()]
-    return f"@pytest.mark.{mark.name}({', '.join(arguments)})"
+def _is_ours(mark: pytest.Mark) -> bool:
+    return mark.name in _NAMES
 
 
-def _refuse(item: pytest.Item, mark: pytest.Mark, text: str) -> pytest.UsageError:
-    return pytest.UsageError(f"{item.nodeid}: {_shown(mark)}: {text}")
-
-
-def _check_bare(item: pytest.Item, mark: pytest.Mark) -> None:
-    if mark.args or mark.kwargs:
-        text = f"this marker only selects. Write @pytest.mark.{mark.name}."
-        raise _refuse(item, mark, text)
-
-
-def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
-    if mark.args:
-        text = "its arguments have names. Write @pytest.mark.concurrent(workers=8)."
-        raise _refuse(item, mark, text)
-    for name, value in mark.kwargs.items():
-        if name not in _ARGUMENTS:
-            raise _refuse(item, mark, _unknown(name, _ARGUMENTS))
-        if name == "timeout":
-            _check_timeout(item, mark, value)
-        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1.")
-    if mark.kwargs:
-        _check_plain_function(item, mark)
-
-
-def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
-    from pytest_concurrency.plugin.exploring import ARGUMENTS
-
-    if mark.args:
-        text = "its arguments have names. Write @pytest.mark.interleave(preemptions=2)."
-        raise _refuse(item, mark, text)
-    _check_plain_function(item, mark)
-    for other in ("asyncio", "anyio", "trio"):
-        if item.get_closest_marker(other) is not None:
-            text = f"coroutines are explored on a loop of its own. Leave out {other!r}."
-            raise _refuse(item, mark, text)
-    for name in mark.kwargs:
-        if name not in ARGUMENTS:
-            raise _refuse(item, mark, _unknown(name, ARGUMENTS))
-    from pytest_concurrency.errors import UsageError
-    from pytest_concurrency.explore.settings import Settings
-
-    try:
-        Settings(**mark.kwargs)
-    except UsageError as error:
-        raise _refuse(item, mark, str(error).removeprefix("interleave: ")) from None
-
-
-def _unknown(name: str, known: tuple[str, ...]) -> str:
-    from pytest_concurrency.errors import nearest
-
-    meant = nearest(name, known)
-    remedy = f"Write {meant}=." if meant else f"It takes {', '.join(known)}."
-    return f"there is no {name!r}. {remedy}"
-
-
-def _check_plain_function(item: pytest.Item, mark: pytest.Mark) -> None:
-    if not isinstance(item, pytest.Function):
-        text = f"a {type(item).__name__} has no body to run. Mark plain test functions only."
-        raise _refuse(item, mark, text)
-    if type(item).__name__ == "TestCaseFunction":
-        text = (
-            "a TestCase runs its methods itself. Mark a plain test function, "
-            "or call what the marker stands for in the method."
-        )
-        raise _refuse(item, mark, text)
-
-
-def _check_timeout(item: pytest.Item, mark: pytest.Mark, value: Any) -> None:
-    from pytest_concurrency.errors import UsageError
-    from pytest_concurrency.slo.quantities import seconds
-
-    try:
-        limit = seconds(value, where="timeout")
-    except UsageError as error:
-        raise _refuse(item, mark, str(error)) from None
-    if limit <= 0:
-        raise _refuse(item, mark, "a run needs time. Write timeout='10s'.")
+def _ours(node: Any, known: dict[int, list[pytest.Mark]]) -> list[pytest.Mark]:
+    """Return our markers on a module or a class and all that holds it, each looked at once."""
+    if node is None:
+        return []
+    if id(node) not in known:
+        known[id(node)] = [*filter(_is_ours, node.own_markers), *_ours(node.parent, known)]
+    return known[id(node)]

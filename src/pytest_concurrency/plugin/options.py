@@ -28,7 +28,8 @@ class Option:
 
         Args:
             flag: As typed on the command line; the ini key is derived from it.
-            kind: What its values are: ``count``, ``duration``, ``integer``, ``choice``, ``text``.
+            kind: What its values are: ``count``, ``duration``, ``integer``, ``choice``, ``flag``,
+                ``text``, ``words``.
             default: What holds where nobody says, as it would be typed.
             metavar: What its value is called in the help.
             help: One sentence.
@@ -111,7 +112,88 @@ OPTIONS = (
         metavar="NAME,NAME",
         help="Installed packages to explore besides the project's own files.",
     ),
+    Option(
+        "--concurrency-db",
+        kind="text",
+        default="sqlite",
+        metavar="NAME|URL",
+        help="Where tests have their databases: sqlite, memory (SQLite in memory), postgres "
+        "(started for the session, no server needed), or an SQLAlchemy URL.",
+    ),
+    Option(
+        "--concurrency-sqlite-begin",
+        kind="choice",
+        default="immediate",
+        metavar="immediate|deferred|driver",
+        choices=("immediate", "deferred", "driver"),
+        help="How SQLite's transactions begin: as production's do, or races hide.",
+    ),
+    Option(
+        "--concurrency-leaks",
+        kind="choice",
+        default="fail",
+        metavar="fail|warn|ignore",
+        choices=("fail", "warn", "ignore"),
+        help="What to do with a test that leaves transactions, connections or locks open.",
+    ),
+    Option(
+        "--concurrency-keep-db",
+        kind="flag",
+        default="",
+        metavar="",
+        help="Keep the database of a test that fails, and print the command to connect to it.",
+    ),
+    Option(
+        "--slo",
+        kind="choice",
+        default="enforce",
+        metavar="off|warn|enforce",
+        choices=("off", "warn", "enforce"),
+        help="What a missed objective does to its test: nothing, a warning, or a failure.",
+    ),
+    Option(
+        "--slo-undecided",
+        kind="choice",
+        default="warn",
+        metavar="fail|warn|pass",
+        choices=("fail", "warn", "pass"),
+        help="What an objective does that the samples cannot decide.",
+    ),
+    Option(
+        "--slo-tier",
+        kind="text",
+        default="",
+        metavar="NAME",
+        help="The tier of named SLOs to enforce, instead of each one's default.",
+    ),
+    Option(
+        "--slo-file",
+        kind="text",
+        default="",
+        metavar="PATH",
+        help="A TOML or OpenSLO file with named SLOs, besides those in pyproject.toml.",
+    ),
+    Option(
+        "--slo-clock",
+        kind="choice",
+        default="own",
+        metavar="own|wall",
+        choices=("own", "wall"),
+        help="Judge latency by the time a call had the processor or waited for its own work, or "
+        "by the wall clock, which counts what other processes took away too.",
+    ),
+    Option(
+        "--slo-quick",
+        kind="flag",
+        default="",
+        metavar="",
+        help="Answer fast rather than surely, for a development loop.",
+    ),
 )
+
+
+UNSET: tuple[object, ...] = (None, "", [])
+"""What pytest returns for an ini key that is not in the file, by version."""
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -119,7 +201,14 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("concurrency", "concurrency and service-level objectives")
     for option in OPTIONS:
         text = option.help.replace("%", "%%")
-        group.addoption(
-            option.flag, dest=option.ini, default=None, metavar=option.metavar, help=text
-        )
+        more = {"metavar": option.metavar} if option.metavar else {"action": "store_true"}
+        group.addoption(option.flag, dest=option.ini, default=None, help=text, **more)
         parser.addini(option.ini, option.help, default=None)
+
+
+def is_any_given(config: pytest.Config) -> bool:
+    """Say whether anybody set anything, on the command line or in the configuration file."""
+    return any(
+        config.getoption(option.ini) is not None or config.getini(option.ini) not in UNSET
+        for option in OPTIONS
+    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pytest_concurrency.plugin.options import OPTIONS, Option
+from pytest_concurrency.plugin.options import OPTIONS, UNSET, Option
 
 if TYPE_CHECKING:
     from pytest_concurrency.run.settings import Settings
@@ -27,7 +27,7 @@ def given(config: pytest.Config, option: Option) -> Given:
     if typed is not None:
         return Given(str(typed), f"{option.flag}={typed}")
     written = config.getini(option.ini)
-    if written not in (None, "", []):
+    if written not in UNSET:
         name = config.inipath.name if config.inipath else "the configuration file"
         return Given(str(written), f"{option.ini} = {str(written)!r} in {name}")
     return Given(option.default, "the default")
@@ -100,6 +100,11 @@ def _read_words(_: Option, found: Given) -> object:
     return tuple(word for word in found.text.replace(",", " ").split() if word)
 
 
+def _read_flag(_: Option, found: Given) -> object:
+    words = {"true": True, "1": True, "yes": True, "": False, "false": False, "0": False}
+    return words.get(found.text.lower(), _WRONG)
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -111,6 +116,7 @@ _READERS = {
     "choice": _read_choice,
     "text": _read_text,
     "words": _read_words,
+    "flag": _read_flag,
 }
 _EXPECTED = {
     "count": "use an integer >= 1, or auto. Write {option.flag}=8.",
@@ -119,6 +125,7 @@ _EXPECTED = {
     "choice": "use one of {option.metavar}.",
     "text": "",
     "words": "",
+    "flag": "use true or false.",
 }
 
 
@@ -175,7 +182,14 @@ def _explore_settings(item: pytest.Item) -> object:
     return explore_settings(item)
 
 
+def _slo_policy(item: pytest.Item) -> object:
+    from pytest_concurrency.plugin.objectives import slo_policy
+
+    return slo_policy(item)
+
+
 _ROOMS: dict[str, Callable[[pytest.Item], object]] = {
     "run": run_settings,
     "explore": _explore_settings,
+    "slo": _slo_policy,
 }

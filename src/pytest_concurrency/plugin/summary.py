@@ -28,6 +28,7 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
 
 def _lines(config: pytest.Config) -> Iterator[str]:
     records = records_of(config)
+    yield from _objectives(records)
     for record in records:
         if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
             yield _never_overlapped(record)
@@ -35,6 +36,22 @@ def _lines(config: pytest.Config) -> Iterator[str]:
     yield from (f"{one['nodeid']}: {note}" for one in explored for note in one["notes"])
     if explored:
         yield _explored(explored)
+
+
+def _objectives(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Return a row for each verdict, and what is said about tiers."""
+    verdicts = [record for record in records if record["kind"] == "verdict"]
+    if verdicts:
+        from pytest_concurrency.slo.wording import table
+
+        yield from table([(one["nodeid"], *one["row"]) for one in verdicts])
+    yield from (record["text"] for record in records if record["kind"] == "tiers")
+    waits = [record["seconds"] for record in records if record["kind"] == "waited"]
+    if waits:
+        from pytest_concurrency.slo.figures import format_duration
+
+        tests = f"{len(waits)} timed test{'' if len(waits) == 1 else 's'}"
+        yield f"{tests} waited {format_duration(sum(waits) * 1e9)} to run alone"
 
 
 def _explored(explored: Sequence[Mapping[str, Any]]) -> str:

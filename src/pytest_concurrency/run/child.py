@@ -25,8 +25,6 @@ from pytest_concurrency.run.worker import Worker
 class LostValue(RuntimeError):
     """A worker process returned or raised something that cannot be sent back."""
 
-    __module__ = "pytest_concurrency"
-
 
 def main(connection_fd: int, dump_fd: int) -> None:
     """Serve one worker. Started by ``processes`` in a fresh interpreter."""
@@ -91,7 +89,8 @@ def _serve(connection: Connection, steps: tuple[Step, ...], worker: Worker) -> N
         sys.stdout.flush()
         sys.stderr.flush()
         seen = [(_sendable_warning(one), one.filename, one.lineno) for one in caught]
-        connection.send(("round", (rows, log.take(), seen, worker.has_drawn)))
+        notes = [list(getattr(row[5], "__notes__", ())) for row in rows]
+        connection.send(("round", (rows, notes, log.take(), seen, worker.has_drawn)))
         worker.round += 1
 
 

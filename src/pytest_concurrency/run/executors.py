@@ -66,12 +66,11 @@ def _run_here(recording: Recording, executor: Executor, timeout: float | None) -
     if not pending:
         return Ending()
     gate.abort()
-    for future in pending:
-        future.cancel()
+    running = [future for future in pending if not future.cancel()]
     started = {index: idents[index] for index in recording.stuck() if index in idents}
     hanging = examine_threads(started)
     hanging += [_never_started(index) for index in recording.stuck() if index not in idents]
-    _, left = wait(pending, GRACE)
+    _, left = wait(running, GRACE)
     names = tuple(recording.workers[futures.index(future)].name for future in left)
     return Ending(hanging=tuple(hanging), left_running=names)
 

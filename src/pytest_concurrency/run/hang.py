@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.run.outcome import Outcome
 
 MOST_GROUPS = 6
+AT_THE_GATE = "waits for the others, before its next round"
 _WORKER = re.compile(r"(?:(?P<title>.+) )?worker (?P<index>\d+)")
 
 
@@ -81,6 +82,8 @@ def examine(
     others: Mapping[str, tuple[int | None, list[FrameType]]],
 ) -> Hanging:
     """Tell where one worker is and what it waits for."""
+    if not frames:  # it is in our own code, between two calls
+        return Hanging(worker=index, places=(), reason=AT_THE_GATE)
     wait = find_wait(frames)
     rivals = {name: who for name, who in others.items() if name != f"worker {index}"}
     return Hanging(
@@ -154,7 +157,7 @@ def _groups(hanging: Sequence[Hanging]) -> list[str]:
 
 def _group(who: str, stack: Sequence[Place], reason: str) -> list[str]:
     if not stack:
-        return [f"  {who}  {reason or 'is in no Python code'}"]
+        return [f"  {who}  {reason}"]
     indent = " " * len(who)
     rows = [
         (

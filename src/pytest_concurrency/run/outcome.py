@@ -13,6 +13,7 @@ from pytest_concurrency.run.place import without_our_frames
 from pytest_concurrency.run.recording import Recording
 from pytest_concurrency.run.story import failure_note, summary
 from pytest_concurrency.run.tally import error_line
+from pytest_concurrency.slo.evidence import Evidence, evidence_of_calls
 
 T = TypeVar("T")
 UNSEEN = (
@@ -138,6 +139,10 @@ class Outcome(Generic[T]):
         if self._overlap is None:
             self._overlap = measure_overlap(self._calls)
         return self._overlap
+
+    def evidence(self) -> Evidence:
+        """Return what objectives are held against: durations, failures, wall time."""
+        return evidence_of_calls(self._calls, unfinished=self.unfinished)
 
     @property
     def failures(self) -> int:

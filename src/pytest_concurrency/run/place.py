@@ -8,12 +8,16 @@ import sys
 import sysconfig
 from types import CodeType, FrameType, TracebackType
 
+from pytest_concurrency.errors import InternalError
+
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120
 _STDLIB = tuple(
     os.path.realpath(path) + os.sep
     for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
 )
 _PACKAGES = ("site-packages", "dist-packages")
+_LAUNCHED = "<string>"
+"""Code given on a command line, as by the processes of pytest-xdist."""
 
 
 def short_path(path: str) -> str:
@@ -45,7 +49,9 @@ def is_stdlib(code: CodeType) -> bool:
 def is_project(code: CodeType) -> bool:
     """Say whether it is neither Python's own nor an installed package's."""
     path = code.co_filename
-    return not (is_stdlib(code) or is_ours(code) or any(mark in path for mark in _PACKAGES))
+    return path != _LAUNCHED and not (
+        is_stdlib(code) or is_ours(code) or any(mark in path for mark in _PACKAGES)
+    )
 
 
 def source_line(path: str, line: int) -> str:
@@ -62,11 +68,19 @@ def caller_place() -> str:
 
 
 def without_our_frames(error: BaseException) -> BaseException:
-    """Drop this package's frames from the start of a traceback: the user's code begins it."""
+    """Drop this package's frames from a traceback: what is left is the user's."""
+    if isinstance(error, InternalError):
+        return error
+    kept = []
     traceback = error.__traceback__
-    while traceback is not None and is_ours(traceback.tb_frame.f_code):
+    while traceback is not None:
+        if not is_ours(traceback.tb_frame.f_code):
+            kept.append(traceback)
         traceback = traceback.tb_next
-    return error.with_traceback(traceback)
+    rest: TracebackType | None = None
+    for one in reversed(kept):
+        rest = TracebackType(rest, one.tb_frame, one.tb_lasti, one.tb_lineno)
+    return error.with_traceback(rest)
 
 
 def raised_at(traceback: TracebackType | None) -> str:

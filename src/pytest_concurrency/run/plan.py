@@ -169,6 +169,7 @@ def _per_worker(
 ) -> tuple[tuple[Step, ...], ...]:
     if workers is None:
         workers = len(calls) if len(calls) > 1 else current_settings().workers
+        _check_count("workers", workers)
     if workers < len(calls):
         msg = (
             f"concurrent_runner(workers={workers}): {len(calls)} callables are given. "

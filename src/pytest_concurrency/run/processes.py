@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import pickle
 import selectors
 import signal
 import subprocess
-import sys
 import warnings
-from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe
 from time import monotonic, monotonic_ns
 from typing import Any, final
 
 from pytest_concurrency.errors import BrokenPromise, UsageError
-from pytest_concurrency.run.executors import check_sendable
-from pytest_concurrency.run.hang import Hanging
-from pytest_concurrency.run.plan import Step
+from pytest_concurrency.run.executors import Row, check_sendable
+from pytest_concurrency.run.hang import AT_THE_GATE, Hanging
+from pytest_concurrency.run.process import Child, Echo
 from pytest_concurrency.run.recording import Ending, Recording, is_fatal
-from pytest_concurrency.run.stack import dumped_places
 from pytest_concurrency.run.tally import count, workers_text
 from pytest_concurrency.run.threads import GRACE
-from pytest_concurrency.run.worker import Worker
 
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from pytest_concurrency.run.child import main; main(int(sys.argv[2]), int(sys.argv[3]))"
-)
 HEAD_START_NS = 2_000_000
 """How long before the start the word is given, so that it has reached every process."""
 
@@ -43,106 +32,6 @@ class WorkerDied(BrokenPromise):
 
 
 @final
-class Child:
-    """One worker's process, seen from here."""
-
-    def __init__(self, worker: Worker, steps: tuple[Step, ...]) -> None:
-        """Start the process."""
-        self.worker = worker
-        ours, theirs = Pipe()
-        self.connection: Connection = ours
-        self._dump, their_dump = os.pipe()
-        ends = (theirs.fileno(), their_dump)
-        try:
-            self.process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-c", _START, json.dumps(sys.path), *map(str, ends)],
-                pass_fds=ends,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-        except BaseException:
-            self.connection.close()
-            os.close(self._dump)
-            raise
-        finally:
-            theirs.close()
-            os.close(their_dump)
-        with suppress(OSError):  # it has died, which its peers will not have to wait for
-            self.connection.send_bytes(pickle.dumps(_job(worker, steps)))
-
-    def stack(self) -> Hanging:
-        """Ask the process where it is."""
-        text = b""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGUSR1)
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._dump, selectors.EVENT_READ)
-                while selector.select(GRACE if not text else 0.05):
-                    part = os.read(self._dump, 65536)
-                    text += part
-                    if not part:
-                        break
-        found = dumped_places(text.decode(errors="replace"))
-        reason = "" if found else "was still starting"
-        return Hanging(worker=self.worker.index, places=tuple(found), reason=reason)
-
-    def kill(self) -> int:
-        """End the process now, unless it has ended; return its exit code."""
-        with suppress(ProcessLookupError):
-            self.process.kill()
-        return self.process.wait()
-
-    def close(self) -> None:
-        """Give back all that it held."""
-        self.connection.close()
-        os.close(self._dump)
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream is not None:
-                stream.close()
-
-
-def _job(worker: Worker, steps: tuple[Step, ...]) -> dict[str, Any]:
-    room = worker.tmp_path.parent if any(step.wants_worker for step in steps) else None
-    modules = {}
-    for step in steps:
-        name = getattr(step.function, "__module__", None)
-        module = sys.modules.get(name or "")
-        if name and module is not None:
-            modules[name] = getattr(module, "__file__", None)
-    return {
-        "steps": pickle.dumps(steps),
-        "modules": modules,
-        "worker": {"index": worker.index, "seed": worker.seed, "title": worker.title},
-        "room": str(room) if room is not None else None,
-        "filters": _sendable_filters(),
-    }
-
-
-def _sendable_filters() -> bytes:
-    kept = []
-    for one in warnings.filters:
-        with suppress(Exception):
-            pickle.dumps(one)
-            kept.append(one)
-    return pickle.dumps(kept)
-
-
-@final
-class Echo:
-    """Writes what a worker printed to the same stream here."""
-
-    def __init__(self, stream: str) -> None:
-        """Name the stream, as ``sys`` does; pytest may put another in its place at any time."""
-        self._stream = stream
-        self._decode = getincrementaldecoder("utf-8")("replace").decode
-
-    def write(self, part: bytes) -> None:
-        """Write a part, which may end in the middle of a character."""
-        getattr(sys, self._stream).write(self._decode(part))
-
-
-@final
 class ProcessCrew:
     """The processes of one run."""
 
@@ -150,28 +39,31 @@ class ProcessCrew:
         """Prepare the crew; no process runs yet."""
         self.recording = recording
         self.children: list[Child] = []
-        self._selector = selectors.DefaultSelector()
+        self._selector: selectors.BaseSelector = selectors.DefaultSelector()
 
     def run(self, timeout: float | None) -> Ending:
         """Run all workers to their end, or to the deadline."""
-        if os.name != "posix":
-            msg = "concurrent_runner(on='processes') needs POSIX. Use on='threads' here."
-            raise UsageError(msg)
-        plan = self.recording.plan
-        check_sendable(plan.steps, "another process")
         limit = None if timeout is None else monotonic() + timeout
+        plan = self.recording.plan
         try:
+            self._check()
             self._start()
             for stage in range(plan.rounds + 1):
                 late = self._stage(stage, limit)
                 if late:
-                    return Ending(hanging=tuple(self.children[index].stack() for index in late))
+                    return Ending(hanging=self._examine(late, is_last=stage == plan.rounds))
                 if self.recording.fatal is not None:
                     break
             self.recording.has_ended = [True] * plan.workers
         finally:
             self._stop()
         return Ending()
+
+    def _check(self) -> None:
+        if os.name != "posix":
+            msg = "concurrent_runner(on='processes') needs POSIX. Use on='threads' here."
+            raise UsageError(msg)
+        check_sendable(self.recording.plan.steps, "another process")
 
     def _start(self) -> None:
         for worker in self.recording.workers:
@@ -213,13 +105,22 @@ class ProcessCrew:
                     self._pass_on(key)
         return []
 
+    def _examine(self, late: list[int], *, is_last: bool) -> tuple[Hanging, ...]:
+        """Ask those who are late where they are; the others have ended, or wait for them."""
+        return tuple(
+            child.stack()
+            if child.worker.index in late
+            else Hanging(worker=child.worker.index, places=(), reason=AT_THE_GATE)
+            for child in self.children
+            if child.worker.index in late or not is_last
+        )
+
     def _pass_on(self, key: selectors.SelectorKey) -> None:
         """Write what a worker printed where the test's own output goes."""
         part = os.read(key.fd, 65536)
+        key.data.write(part)
         if not part:
             self._selector.unregister(key.fileobj)
-            return
-        key.data.write(part)
 
     def _hear(self, child: Child) -> None:
         try:
@@ -230,7 +131,8 @@ class ProcessCrew:
             msg = f"{child.worker.name} cannot load its calls in a fresh process:\n{told}"
             raise UsageError(msg)
         if kind == "round":
-            rows, records, seen, has_drawn = told
+            rows, notes, records, seen, has_drawn = told
+            _restore_notes(rows, notes)
             self.recording.rows[child.worker.index] += rows
             if has_drawn:
                 _ = child.worker.random
@@ -247,7 +149,7 @@ class ProcessCrew:
         peers = [one.worker.index for one in self.children if one.process.poll() is None]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         after = count(len(self.recording.rows[child.worker.index]), "finished call")
-        stopped = f"\nIts peers, {workers_text(peers)}, were stopped." if peers else ""
+        stopped = f"\nThe others were stopped: {workers_text(peers)}." if peers else ""
         hint = (
             "\nThe system does that to processes that take too much memory."
             if code == -signal.SIGKILL
@@ -278,9 +180,20 @@ class ProcessCrew:
         while monotonic() < limit:
             ready = [key for key, _ in self._selector.select(0) if isinstance(key.data, Echo)]
             if not ready:
-                return
+                break
             for key in ready:
                 self._pass_on(key)
+        for key in self._selector.get_map().values():
+            if isinstance(key.data, Echo):
+                key.data.write(b"")
+
+
+def _restore_notes(rows: Sequence[Row], notes: Sequence[Sequence[str]]) -> None:
+    """Give errors the notes back that they lost on their way."""
+    for row, mine in zip(rows, notes, strict=True):
+        for note in mine:
+            if row[5] is not None and note not in getattr(row[5], "__notes__", ()):
+                row[5].add_note(note)
 
 
 def _replay_logs(records: Sequence[dict[str, Any]]) -> None:

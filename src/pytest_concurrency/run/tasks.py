@@ -129,7 +129,9 @@ async def run_asyncio(recording: Recording, timeout: float | None) -> Ending:  #
         for task in tasks:
             task.cancel()
         _, left = await asyncio.wait(tasks, timeout=GRACE)
-    return Ending(hanging=hanging, left_running=tuple(task.get_name() for task in left))
+    return Ending(
+        hanging=hanging, left_running=tuple(task.get_name() for task in tasks if task in left)
+    )
 
 
 async def _wait_for_end(

@@ -79,15 +79,36 @@ def _repr(thing: object) -> str:
 
 def _instruction(frame: FrameType) -> ast.expr | None:
     """Parse the expression that the frame's current instruction belongs to."""
-    positions = list(frame.f_code.co_positions())
-    line, end_line, column, end_column = positions[frame.f_lasti // 2]
-    if line is None or column is None or line != end_line or end_column is None:
-        return None
-    text = linecache.getline(frame.f_code.co_filename, line).encode()[column:end_column].decode()
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        text = _segment(frame.f_code.co_filename, _position(frame))
+        return ast.parse(f"({text})", mode="eval").body
     except SyntaxError:
         return None
+
+
+_Position = tuple[int | None, int | None, int | None, int | None]
+
+
+def _position(frame: FrameType) -> _Position:
+    """Return where the source of the frame's current instruction begins and ends."""
+    positions = list(frame.f_code.co_positions())
+    here = positions[frame.f_lasti // 2]
+    if _segment(frame.f_code.co_filename, here).startswith(("with ", "async with ")):
+        # Python 3.11 says the whole statement; what it enters was looked up just before
+        before = reversed(positions[: frame.f_lasti // 2])
+        return next((one for one in before if one != here), here)
+    return here
+
+
+def _segment(path: str, position: _Position) -> str:
+    """Return the source between two points."""
+    line, end_line, column, end_column = position
+    if line is None or end_line is None:
+        return ""
+    lines = [linecache.getline(path, number).encode() for number in range(line, end_line + 1)]
+    lines[-1] = lines[-1][:end_column]
+    lines[0] = lines[0][column:]
+    return b"".join(lines).decode()
 
 
 def _awaited(expression: ast.expr | None) -> Iterator[ast.expr]:
@@ -144,14 +165,14 @@ def _spell(expression: ast.expr, frame: FrameType) -> str:
 
 
 @lru_cache(maxsize=64)
-def _with_blocks(path: str) -> tuple[tuple[int, int, ast.expr], ...]:
-    """Return every ``with`` item of a file: the first and last line of its body, and what it is."""
+def _with_items(path: str) -> tuple[tuple[ast.expr, int], ...]:
+    """Return what every ``with`` of a file enters, and the last line of its body."""
     try:
         tree = ast.parse("".join(linecache.getlines(path)))
     except SyntaxError:
         return ()
     return tuple(
-        (node.body[0].lineno, node.body[-1].end_lineno or node.body[-1].lineno, item.context_expr)
+        (item.context_expr, node.end_lineno or node.lineno)
         for node in ast.walk(tree)
         if isinstance(node, (ast.With, ast.AsyncWith))
         for item in node.items
@@ -159,7 +180,12 @@ def _with_blocks(path: str) -> tuple[tuple[int, int, ast.expr], ...]:
 
 
 def _is_inside(frame: FrameType, thing: object) -> bool:
+    """Say whether the frame is past entering the thing, in the body or at a later item."""
+    line, _, column, _ = _position(frame)
+    here = (line or frame.f_lineno, column or 0)
     return any(
-        first <= frame.f_lineno <= last and _evaluate(expression, frame) is thing
-        for first, last, expression in _with_blocks(frame.f_code.co_filename)
+        (entered.end_lineno or 0, entered.end_col_offset or 0) <= here
+        and here[0] <= last
+        and _evaluate(entered, frame) is thing
+        for entered, last in _with_items(frame.f_code.co_filename)
     )

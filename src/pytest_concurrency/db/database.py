@@ -1,0 +1,179 @@
+"""A database of one test, the template it was cloned from, and the server that has both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, final
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+Build = Callable[["Engine"], object]
+
+POOL_SIZE = 128
+
+
+class Template(Protocol):
+    """A database that was filled once and is cloned for every test."""
+
+    @property
+    def name(self) -> str:
+        """The name it was declared under."""
+        ...
+
+    def clone(self) -> Database:
+        """Return a fresh copy, ready to connect to."""
+        ...
+
+
+class Server(Protocol):
+    """Something that has databases: a directory of SQLite files, or a server process."""
+
+    @property
+    def backend(self) -> str:
+        """The back end's name: ``sqlite``, ``postgres``, ``mariadb``."""
+        ...
+
+    def template(self, name: str, build: Build) -> Template:
+        """Return the template of this name, built by ``build(engine)`` if it is not there yet."""
+        ...
+
+    @property
+    def ask(self) -> Callable[[], Connection] | None:
+        """Returns a connection on which to ask about others; ``None`` if nothing can be asked."""
+        ...
+
+    def describe(self) -> str:
+        """Return one line for a header: back end, version, where it runs."""
+        ...
+
+    def stop(self) -> None:
+        """Drop every database that is not kept, and end what was started."""
+        ...
+
+
+@final
+class Database:
+    """One test's own database. Commits in it are real, and gone with it.
+
+    Attributes:
+        backend: The back end's name.
+        url: The SQLAlchemy URL.
+        connect_command: What to type in a shell to look into it.
+    """
+
+    def __init__(  # noqa: D107  (made by templates)
+        self,
+        *,
+        backend: str,
+        url: URL,
+        connect_command: str,
+        drop: Callable[[], None],
+        keep: Callable[[], None] = lambda: None,
+        prepare: Build = lambda engine: engine,
+    ) -> None:
+        self.backend = backend
+        self.url = url
+        self.connect_command = connect_command
+        self._drop = drop
+        self._keep = keep
+        self._prepare = prepare
+        self._read_only = False
+        self._engines: list[Engine] = []
+        self._async_engines: list[AsyncEngine] = []
+
+    def engine(self, **options: Any) -> Engine:
+        """Return an engine on this database, disposed of when the database is closed.
+
+        Args:
+            options: Passed to ``sqlalchemy.create_engine``. Up to 128 connections are allowed
+                unless ``pool_size`` or ``poolclass`` says otherwise.
+        """
+        from sqlalchemy import create_engine
+
+        engine = create_engine(self.url, **_with_pool(options))
+        self._set_up(engine)
+        self._engines.append(engine)
+        return engine
+
+    def async_engine(self, *, driver: str | None = None, **options: Any) -> AsyncEngine:
+        """Return an async engine on this database.
+
+        Args:
+            driver: ``aiosqlite``, ``asyncpg``, ``psycopg``, ``aiomysql``; by default one that
+                fits the back end.
+            options: Passed to ``sqlalchemy.ext.asyncio.create_async_engine``.
+        """
+        from sqlalchemy.ext.asyncio import create_async_engine
+        from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+        name = self.url.get_backend_name()
+        usual = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mysql": "aiomysql"}
+        chosen = driver or usual.get("mysql" if name == "mariadb" else name)
+        url = self.url.set(drivername=f"{name}+{chosen}") if chosen else self.url
+        pool = {"poolclass": AsyncAdaptedQueuePool} if "poolclass" not in options else {}
+        engine = create_async_engine(url, **_with_pool(options), **pool)
+        self._set_up(engine.sync_engine)
+        self._async_engines.append(engine)
+        return engine
+
+    def make_read_only(self) -> None:
+        """Let the engines that are made from now on refuse to write."""
+        self._read_only = True
+
+    def close(self, *, keep: bool = False) -> None:
+        """Dispose of its engines and drop it.
+
+        Args:
+            keep: Leave the database where it is, for a person to look into.
+        """
+        while self._engines:
+            self._engines.pop().dispose()
+        if keep:
+            self._keep()
+        else:
+            self._drop()
+
+    async def aclose(self, *, keep: bool = False) -> None:
+        """Do as ``close`` does, async engines included."""
+        while self._async_engines:
+            await self._async_engines.pop().dispose()
+        self.close(keep=keep)
+
+    def _set_up(self, engine: Engine) -> None:
+        from sqlalchemy import event
+
+        self._prepare(engine)
+        if self._read_only:
+            event.listen(engine, "connect", lambda dbapi, _: _refuse_writes(engine, dbapi))
+
+    def __enter__(self) -> Database:
+        """Return the database itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the back end and the URL, without its password."""
+        return f"<Database {self.url.render_as_string()}>"
+
+
+def _refuse_writes(engine: Engine, dbapi: Any) -> None:
+    setting = {
+        "sqlite": "PRAGMA query_only=ON",
+        "postgresql": "SET default_transaction_read_only = on",
+    }.get(engine.dialect.name, "SET SESSION TRANSACTION READ ONLY")
+    cursor = dbapi.cursor()
+    cursor.execute(setting)
+    cursor.close()
+    dbapi.commit()
+
+
+def _with_pool(options: dict[str, Any]) -> dict[str, Any]:
+    if not {"pool_size", "poolclass", "pool", "max_overflow"} & options.keys():
+        options = {"pool_size": POOL_SIZE, "max_overflow": 0, "pool_timeout": 10, **options}
+    return options

@@ -1,0 +1,100 @@
+"""Where a suspended coroutine stands, and what it waits for."""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from asyncio import Task, locks, queues
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import Any
+
+_OURS = str(Path(__file__).parent)
+_ENDED = ("the end",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Await:
+    """One await that a worker is suspended in, in the code under test.
+
+    Attributes:
+        place: File and line, as ``app.py:12``.
+        source: The line itself.
+        target: The object of asyncio that it waits for, if that can be seen.
+    """
+
+    place: str
+    source: str
+    target: object | None = None
+
+
+def label(task: Task[Any]) -> Hashable:
+    """Return where a task stands: equal for equal places in every play of the same program."""
+    places: list[object] = []
+    for frame in frames(task):
+        if frame.f_code.co_filename.startswith(_OURS):
+            continue
+        places += (frame.f_code, frame.f_lasti)
+    return tuple(places) or _ENDED
+
+
+def frames(task: Task[Any]) -> Iterator[FrameType]:
+    """Go through the suspended frames of a task, the outermost first."""
+    coroutine: Any = task.get_coro()
+    while coroutine is not None:
+        for name, inner in _KINDS:
+            frame = getattr(coroutine, name, None)
+            if frame is not None:
+                yield frame
+                coroutine = getattr(coroutine, inner)
+                break
+        else:
+            return
+
+
+_KINDS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+
+
+def pending(task: Task[Any], explores: Callable[[CodeType], bool]) -> Await | None:
+    """Return the innermost await of a task in code under test."""
+    target = None
+    found = None
+    for frame in frames(task):
+        if explores(frame.f_code):
+            found = frame
+            target = None
+        else:
+            target = _target(frame) or target
+    if found is None:
+        return None
+    return Await(place=place(found), source=source(found), target=target)
+
+
+def here(explores: Callable[[CodeType], bool]) -> Await | None:
+    """Return the innermost line of code under test that is running now."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to see a caller's line
+    while frame is not None and not explores(frame.f_code):
+        frame = frame.f_back
+    return None if frame is None else Await(place=place(frame), source=source(frame))
+
+
+def place(frame: FrameType) -> str:
+    """Return the file and line of a frame."""
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+
+
+def source(frame: FrameType) -> str:
+    """Return the source line of a frame."""
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+
+
+_WAITED = (locks.Lock, locks.Event, locks.Condition, locks.Semaphore, queues.Queue)
+if hasattr(locks, "Barrier"):
+    _WAITED = (*_WAITED, locks.Barrier)  # type: ignore[assignment]
+
+
+def _target(frame: FrameType) -> object | None:
+    owner = frame.f_locals.get("self")
+    return owner if isinstance(owner, _WAITED) else None

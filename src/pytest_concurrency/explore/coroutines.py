@@ -1,0 +1,175 @@
+"""Coroutines as a program: a body whose workers are tasks, paused where they await."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Self, TypeAlias
+
+from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.emptiness import alone
+from pytest_concurrency.explore.exploration import Exploration
+from pytest_concurrency.explore.explorer import explore
+from pytest_concurrency.explore.failures import NothingExplored
+from pytest_concurrency.explore.program import BODY, Guide, Trace
+from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.tasks import TaskStage
+
+_TOGETHER = 2
+"""The body and one worker: too few to come in different orders."""
+
+Starter: TypeAlias = "Callable[[], Awaitable[Any]] | Coroutine[Any, Any, Any]"
+"""A coroutine, or what makes one."""
+
+
+class OnALoop(BaseException):
+    """Ends the first play of a body that turns out to run coroutines: it needs a loop."""
+
+
+def refuse_coroutines(given: Iterable[object]) -> None:
+    """Raise `OnALoop` if any of the calls given to ``run``, or of their results, is a coroutine.
+
+    Args:
+        given: Calls or results; coroutines among them are closed.
+    """
+    found = [each for each in given if inspect.iscoroutine(each)]
+    for each in found:
+        each.close()
+    if found or any(map(inspect.iscoroutinefunction, given)):
+        raise OnALoop
+
+
+def explore_coroutines(body: Callable[..., Any], settings: Settings) -> Exploration:
+    """Explore a body whose workers are coroutines: what `interleave` does with one.
+
+    Args:
+        body: A function or coroutine function; its argument starts the workers.
+        settings: How far, what first, and how to replay.
+    """
+    __tracebackhide__ = True
+    with TaskProgram(body, settings) as program:
+        found = explore(program, settings)
+        if program.most_workers <= _TOGETHER:
+            raise NothingExplored(alone())
+    return found
+
+
+class TaskProgram:
+    """A body whose workers are coroutines, played again and again, each time on a loop of ours."""
+
+    def __init__(self, body: Callable[..., Any], settings: Settings) -> None:
+        """Make a program of a body.
+
+        Args:
+            body: A function or coroutine function; its argument starts the workers.
+            settings: What counts as code under test.
+        """
+        self._body = body
+        self._scope = Scope(settings.packages)
+        self.most_workers = 0
+
+    def __enter__(self) -> Self:
+        """Begin; nothing outside a play is touched."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End; nothing is left behind."""
+
+    def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
+        """Run the body once, its workers in the order that the guide chooses."""
+        stage = TaskStage(guide, self._scope, record=record or explain, explain=explain)
+        trace = stage.perform(partial(self._perform, stage))
+        self.most_workers = max(self.most_workers, stage.workers)
+        return trace
+
+    def _perform(self, stage: TaskStage) -> None:
+        run = Run(stage)
+        if not inspect.iscoroutinefunction(self._body):
+            stage.count_from(BODY + 1)
+            self._body(run)
+            return
+        (task,) = stage.start([self._body(run)])
+        stage.until(task.done)
+        task.result()
+
+
+class Run:
+    """Starts workers, and returns what they return."""
+
+    __slots__ = ("_stage",)
+
+    def __init__(self, stage: TaskStage) -> None:
+        """Belong to one play."""
+        self._stage = stage
+
+    def __call__(self, *workers: Starter, cancel: int | None = None) -> Any:
+        """Run coroutines together, in the order that is being explored.
+
+        Args:
+            workers: Coroutines, or functions without arguments that make one.
+            cancel: Cancel this worker (0 is the first) at some moment; every moment is explored.
+                What it returns is then a ``CancelledError``, unless it ended before.
+
+        Returns:
+            What each worker returned, in a list; within a coroutine, something to await for it.
+        """
+        coroutines = [_coroutine(each) for each in workers]
+        if cancel is not None and cancel not in range(len(coroutines)):
+            for each in coroutines:
+                each.close()
+            msg = (
+                f"run: cancel={cancel!r} names no worker. There are {len(coroutines)}, "
+                "counted from 0. Write cancel=0 to cancel the first."
+            )
+            raise UsageError(msg)
+        tasks = self._stage.start(coroutines)
+        cancelled = None if cancel is None else tasks[cancel]
+        waited = tasks if cancelled is None else [*tasks, self._stage.cancel(cancelled)]
+        if self._stage.is_inside:
+            return _together(waited, tasks, cancelled)
+        self._stage.until(lambda: all(task.done() for task in waited))
+        return _results(tasks, cancelled)
+
+
+async def _together(
+    waited: list[asyncio.Task[Any]],
+    tasks: list[asyncio.Task[Any]],
+    cancelled: asyncio.Task[Any] | None,
+) -> list[Any]:
+    if waited:
+        await asyncio.wait(waited)
+    return _results(tasks, cancelled)
+
+
+def _results(tasks: list[asyncio.Task[Any]], cancelled: asyncio.Task[Any] | None) -> list[Any]:
+    """Return what each worker returned, or raise what the first one raised."""
+    errors = {
+        number: asyncio.CancelledError() if task.cancelled() else task.exception()
+        for number, task in enumerate(tasks)
+    }
+    failed = {
+        number: error
+        for number, error in errors.items()
+        if error is not None and not (tasks[number] is cancelled and tasks[number].cancelled())
+    }
+    if failed:
+        (_, first), *others = failed.items()
+        for number, error in others:
+            first.add_note(f"Worker {number} raised {error!r} as well.")
+        raise first
+    return [errors[number] or task.result() for number, task in enumerate(tasks)]
+
+
+def _coroutine(starter: Starter) -> Coroutine[Any, Any, Any]:
+    made = starter() if callable(starter) else starter
+    if not inspect.iscoroutine(made):
+        msg = (
+            f"run: {starter!r} is not a coroutine and does not make one. "
+            "Workers are all coroutines or all functions. "
+            "Write run(f(), g()) with async def f and async def g."
+        )
+        raise UsageError(msg)
+    return made

@@ -1,0 +1,183 @@
+"""What each step of a play did, with values, for a timeline."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable
+from types import CodeType, FrameType
+from typing import Any, final
+
+from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
+from pytest_concurrency.explore.naming import name_of, place, shown, source
+from pytest_concurrency.explore.points import Point, callee_of
+from pytest_concurrency.explore.program import Event, Touch, Trace
+from pytest_concurrency.explore.workers import Worker
+
+_ABSENT = object()
+_VALUE = 2
+
+
+@final
+class Explanation:
+    """Watches a stage and writes an event for each step, before the step is made."""
+
+    def __init__(self, trace: Trace, own: Callable[[CodeType], bool]) -> None:
+        """Write events into a trace.
+
+        Args:
+            trace: Where to.
+            own: Tells code under test from the rest.
+        """
+        self._trace = trace
+        self._own = own
+        self._after: dict[int, tuple[int, Callable[[], str]]] = {}
+
+    def watch(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        """Take note of a step about to be made."""
+        self._finish(worker.number)
+        frame = self._frame(label)
+        does = ""
+        if frame is None:
+            file, line = "", 0
+        else:
+            file, line = frame.f_code.co_filename, frame.f_lineno
+            does = self._does(label, frame, worker)
+        self._trace.events.append(
+            Event(
+                worker=worker.number,
+                where=place(file, line) if file else "",
+                source=source(file, line) if file else "",
+                does=does,
+                touches=tuple(touches),
+                wrote=any(write for _, write in touches),
+                step=len(self._trace.workers),
+            )
+        )
+
+    def finish(self) -> None:
+        """Write down what was left open."""
+        for worker in list(self._after):
+            self._finish(worker)
+
+    def _finish(self, worker: int) -> None:
+        left = self._after.pop(worker, None)
+        if left is None:
+            return
+        at, say = left
+        event = self._trace.events[at]
+        self._trace.events[at] = Event(
+            worker=event.worker,
+            where=event.where,
+            source=event.source,
+            does=say(),
+            touches=event.touches,
+            wrote=event.wrote,
+            step=event.step,
+        )
+
+    def _frame(self, label: Hashable) -> FrameType | None:
+        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+        if isinstance(label, Point):
+            while frame is not None and frame.f_code is not label.code:
+                frame = frame.f_back
+            return frame
+        while frame is not None and not self._own(frame.f_code):
+            frame = frame.f_back
+        return frame
+
+    def _does(self, label: Hashable, frame: FrameType, worker: Worker) -> str:
+        if not isinstance(label, Point):
+            return ""
+        kind, _, mode = label.kind.partition("-")
+        values = [slot(at)(frame) for at in label.places]
+        if any(value is UNKNOWN for value in values):
+            return ""
+        write = mode == "write"
+        tell: dict[str, Callable[[], str]] = {
+            "attribute": lambda: _attribute(label, values, write=write),
+            "item": lambda: _item(values, mode),
+            "global": lambda: _variable(label, frame, values, write=write),
+            "cell": lambda: _variable(label, frame, values, write=write),
+            "call": lambda: self._call(label, frame, worker),
+        }
+        return tell[kind]() if kind in tell else ""
+
+    def _call(self, label: Point, frame: FrameType, worker: Worker) -> str:
+        function, bound, arguments = callee_of(label)(frame)
+        owner = getattr(function, "__self__", None) if bound is NOTHING else bound
+        if owner is None or isinstance(owner, type(sys)):
+            return ""
+        name = name_of(owner, [frame]) or type(owner).__name__
+        before = shown(owner)
+        method = f"{getattr(function, '__name__', '?')}({', '.join(map(shown, arguments))})"
+
+        def say() -> str:
+            after = shown(owner)
+            return (
+                f"{method}: {name} = {before}"
+                if after == before
+                else f"{name}: {before} -> {after}"
+            )
+
+        self._after[worker.number] = (len(self._trace.events), say)
+        return ""
+
+
+def _peek(owner: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(owner, name)
+    except Exception:  # noqa: BLE001 - absent, or computed by code that must not run here
+        return (
+            getattr(type(owner), name, _ABSENT)
+            if not isinstance(owner, type)
+            else owner.__dict__.get(name, _ABSENT)
+        )
+
+
+def _change(name: str, old: Any, new: Any) -> str:
+    return f"{name} = {shown(new)}" if old is _ABSENT else f"{name}: {shown(old)} -> {shown(new)}"
+
+
+def _attribute(label: Point, values: list[Any], *, write: bool) -> str:
+    owner, name = values[0], label.argument
+    old = _peek(owner, name)
+    if write:
+        return _change(name, old, values[1]) if len(values) > 1 else f"deletes {name}"
+    return (
+        f"reads {name} = {shown(old)}"
+        if old is not _ABSENT
+        else f"reads {name}, which is not there"
+    )
+
+
+def _item(values: list[Any], mode: str) -> str:
+    owner, key = values[0], values[1] if len(values) > 1 else None
+    if mode == "contains":
+        try:
+            return f"{shown(key)} in {shown(owner)}: {key in owner}"
+        except Exception:  # noqa: BLE001 - the code under test will raise it
+            return ""
+    try:
+        old = owner[key]
+    except Exception:  # noqa: BLE001 - absent
+        old = _ABSENT
+    if mode == "write":
+        return (
+            _change(f"[{shown(key)}]", old, values[2])
+            if len(values) > _VALUE
+            else f"deletes [{shown(key)}]"
+        )
+    return (
+        f"reads [{shown(key)}] = {shown(old)}"
+        if old is not _ABSENT
+        else f"reads [{shown(key)}], which is not there"
+    )
+
+
+def _variable(label: Point, frame: FrameType, values: list[Any], *, write: bool) -> str:
+    name = label.argument
+    names = frame.f_globals if label.kind.startswith("global") else frame.f_locals
+    old = names.get(name, _ABSENT)
+    if write:
+        return _change(name, old, values[0]) if values else f"deletes {name}"
+    return f"reads {name} = {shown(old)}"

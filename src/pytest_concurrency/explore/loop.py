@@ -1,0 +1,295 @@
+"""An asyncio event loop without a selector: what runs next is chosen, and time is virtual.
+
+What is ready is kept per worker. Tasks are workers; so are callbacks of the code under test and
+functions that it hands to an executor, each a worker of one step. Callbacks of asyncio itself
+run at once, in order, as part of the step that asked for them.
+"""
+
+# ruff: noqa: SLF001 - asyncio lets loops be written against these names and no others.
+from __future__ import annotations
+
+import asyncio
+import functools
+import heapq
+import sys
+import threading
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from contextvars import Context
+from types import CodeType
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
+
+from pytest_concurrency.explore.awaits import Await
+from pytest_concurrency.explore.outside import Uncontrolled
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
+_BATCHES = 64
+"""Rounds of asyncio's own callbacks that may follow each other without a task in between."""
+
+_OUTSIDE = (
+    *("create_connection", "create_server", "create_unix_connection", "create_unix_server"),
+    *("create_datagram_endpoint", "connect_accepted_socket", "sendfile", "start_tls"),
+    *("connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell"),
+    *("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_recvfrom"),
+    *("sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto"),
+    *("add_reader", "add_writer", "remove_reader", "remove_writer"),
+    *("getaddrinfo", "getnameinfo", "add_signal_handler", "remove_signal_handler"),
+)
+
+
+class Loop(asyncio.BaseEventLoop):
+    """Runs what it is told to, one step at a time.
+
+    Attributes:
+        tasks: The workers that are tasks, in order of their start.
+        ready: The next step of each worker that can run.
+        names: What to call the workers that are not the first ones.
+        holders: For each lock, the workers that hold it and where each took it, if watched.
+        unhandled: What asyncio would only have logged.
+        refused: What left the loop, if anything did.
+    """
+
+    def __init__(self, explores: Callable[[CodeType], bool]) -> None:
+        """Make a loop at time zero.
+
+        Args:
+            explores: Tells code under test from the rest.
+        """
+        super().__init__()
+        self._explores = explores
+        self._now = 0.0
+        self._own: deque[asyncio.Handle] = deque()
+        self._number: dict[asyncio.Task[Any], int] = {}
+        self.refused: Uncontrolled | None = None
+        self._workers = 0
+        self._thread_id = threading.get_ident()
+        self.tasks: dict[int, asyncio.Task[Any]] = {}
+        self.ready: dict[int, asyncio.Handle] = {}
+        self.names: dict[int, str] = {}
+        self.holders: dict[object, dict[int, Await]] = {}
+        self.unhandled: list[dict[str, Any]] = []
+        self.on_able: Callable[[int], object] = _nothing
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Be the running loop of this thread; another one, if there is one, steps aside."""
+        outer = events._get_running_loop()
+        outer_task = None if outer is None else _leave(outer)
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(
+            self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
+            self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+        )
+        events._set_running_loop(self)
+        try:
+            yield
+        finally:
+            events._set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
+            if outer is not None and outer_task is not None:
+                asyncio.tasks._enter_task(outer, outer_task)
+
+    def is_running(self) -> bool:
+        """Tell whether a step of this loop is running."""
+        return events._get_running_loop() is self
+
+    def time(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    def worker(self, task: asyncio.Task[Any]) -> int:
+        """Return the number of the worker that a task is, a new one when it is seen first."""
+        number = self._number.get(task)
+        if number is None:
+            number = self._number[task] = self._new_worker(task)
+            self.tasks[number] = task
+        return number
+
+    def number_from(self, first: int) -> None:
+        """Give the next worker this number."""
+        self._workers = first
+
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Make a callback ready."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._enqueue(handle, callback)
+        return handle
+
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle:
+        """Make a callback ready, from the thread of this loop only."""
+        if threading.get_ident() != self._thread_id:
+            self.refuse("another thread")
+        return self.call_soon(callback, *args, context=context)
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
+        """Run the function as one step of a worker of its own, on this thread."""
+        del executor
+        future: asyncio.Future[_T] = self.create_future()
+        number = self._new_worker(func)
+        call = asyncio.Handle(_call_into, (future, func, args), self)
+        self._make_able(number, call)
+        return future
+
+    def refuse(self, what: str) -> NoReturn:
+        """Fail where the code under test leaves the loop, and the play with it."""
+        self.refused = Uncontrolled.by(what, self._explores)
+        raise self.refused
+
+    def settle(self) -> None:
+        """Run what asyncio itself has made ready."""
+        for _ in range(_BATCHES):
+            if not self._own:
+                return
+            for _ in range(len(self._own)):
+                handle = self._own.popleft()
+                if not handle._cancelled:
+                    handle._run()
+
+    def advance(self) -> bool:
+        """Move time on to the next timer; false if there is none."""
+        timers = self._scheduled  # type: ignore[attr-defined]
+        moved = False
+        while timers and (timers[0]._cancelled or timers[0]._when <= self._now or not moved):
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            if timer._cancelled:
+                continue
+            moved = True
+            self._now = max(self._now, timer._when)
+            self._enqueue(timer, timer._callback)
+        return moved
+
+    def has_timers(self) -> bool:
+        """Tell whether time could move on."""
+        return any(not timer._cancelled for timer in self._scheduled)  # type: ignore[attr-defined]
+
+    def add_clock(self) -> int:
+        """Return the number of a worker that stands for time."""
+        return self._new_worker("time")
+
+    def able(self) -> list[int]:
+        """Return the workers that can run, in ascending order."""
+        for number in [each for each, handle in self.ready.items() if handle._cancelled]:
+            del self.ready[number]
+        return sorted(self.ready)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what asyncio would log."""
+        self.unhandled.append(context)
+
+    def wind_up(self) -> None:
+        """End every task as the end of ``asyncio.run`` does, and close."""
+        self.on_able = _nothing
+        with self.running():
+            for task in list(self._number):
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    task.cancel()
+            self._drain()
+            if self._asyncgens:  # type: ignore[attr-defined]
+                self.create_task(self.shutdown_asyncgens())
+                self._drain()
+        for task in self._number:
+            if task.done() and not task.cancelled():
+                task.exception()
+        self.close()
+
+    def _drain(self) -> None:
+        for _ in range(1_000):
+            self.settle()
+            able = self.able()
+            if not able:
+                return
+            self.ready.pop(able[0])._run()
+
+    def _enqueue(self, handle: asyncio.Handle, callback: Any) -> None:
+        owner = getattr(callback, "__self__", None)
+        if isinstance(owner, asyncio.Task):
+            self._make_able(self.worker(owner), handle)
+        elif self._is_under_test(callback):
+            self._make_able(self._new_worker(callback), handle)
+        else:
+            self._own.append(handle)
+
+    def _make_able(self, number: int, handle: asyncio.Handle) -> None:
+        self.ready[number] = handle
+        self.on_able(number)
+
+    def _is_under_test(self, callback: Any) -> bool:
+        while isinstance(callback, functools.partial):
+            callback = callback.func
+        code = getattr(getattr(callback, "__func__", callback), "__code__", None)
+        return code is not None and self._explores(code)
+
+    def _new_worker(self, runs: Any) -> int:
+        number = self._workers
+        self._workers += 1
+        self.names[number] = _name(runs)
+        return number
+
+
+def _nothing(_: int) -> None:
+    """Ignore that a worker became able."""
+
+
+def _leave(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
+    task = asyncio.current_task(loop)
+    if task is not None:
+        asyncio.tasks._leave_task(loop, task)
+    return task
+
+
+def _call_into(future: asyncio.Future[Any], func: Callable[..., Any], args: Any) -> None:
+    """Run a function and put what it gives into the future, as an executor does."""
+    if future.cancelled():
+        return
+    try:
+        result = func(*args)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+def _name(runs: Any) -> str:
+    """Name what a worker runs, as a person knows it."""
+    if isinstance(runs, str):
+        return runs
+    if isinstance(runs, asyncio.Task):
+        return str(getattr(runs.get_coro(), "__qualname__", "task")).rpartition(".")[2]
+    while isinstance(runs, functools.partial):
+        inner = runs.args[0] if runs.args and callable(runs.args[0]) else runs.func
+        runs = inner
+    return str(getattr(runs, "__name__", type(runs).__name__))
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def refuse(self: Loop, *_: Any, **__: Any) -> Any:
+        self.refuse(f"loop.{name}")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."
+    return refuse
+
+
+for _outside in _OUTSIDE:
+    setattr(Loop, _outside, _refuse(_outside))

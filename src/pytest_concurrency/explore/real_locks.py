@@ -1,0 +1,76 @@
+"""Points that are more than a touch: real locks and queues, and values kept when a call returns.
+
+A lock that was made before the schedule began cannot be replaced. Its operations in code under
+test are points, and a worker comes to one only when the real thing will not wait.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from types import FrameType
+from typing import TYPE_CHECKING, Any, final
+
+from pytest_concurrency.explore.special import Special
+
+if TYPE_CHECKING:
+    from pytest_concurrency.explore.stage import Stage
+
+
+@final
+class HeldLock:
+    """A lock as a key, equal only to itself."""
+
+    __slots__ = ("lock",)
+
+    def __init__(self, lock: Any) -> None:
+        """Stand for a lock."""
+        self.lock = lock
+
+    def __eq__(self, other: object) -> bool:
+        """Be equal to what stands for the same lock."""
+        return isinstance(other, HeldLock) and other.lock is self.lock
+
+    def __hash__(self) -> int:
+        """Hash the lock's identity."""
+        return id(self.lock)
+
+
+def is_free(lock: Any, ident: int) -> bool:
+    """Whether a real lock can be taken by a thread now."""
+    owner = _OWNER.search(repr(lock))
+    if owner is not None:
+        return owner[1] in {"0", str(ident)}
+    return not lock.locked()
+
+
+_OWNER = re.compile(r"owner=(\d+)")
+
+
+def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
+    """Pause at a point that is more than a touch."""
+    if touches.opens:
+        if touches.lock is None:
+            stage.point(point, touches)
+        else:
+            stage.polling = True
+            ident = stage.ident
+            stage.operate(
+                point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
+            )
+        stage.current.open = (frame, tuple(touches))
+        return
+    if touches.ready is not None:
+        stage.polling = True
+        stage.operate(point, tuple(touches), touches.ready, wants=touches.lock)
+        return
+    lock = touches.lock
+    key = ("lock", id(lock))
+    if touches.op == "release":
+        stage.operate(("release", point), ((key, True),), op="release", key=key)
+        return
+    stage.polling = True
+    ready = None if touches.op == "try" else lambda ident=stage.ident: is_free(lock, ident)
+    stage.operate((touches.op, point), ((key, True),), ready, wants=lock, op=touches.op, key=key)
+    if touches.op == "acquire":
+        stage.current.held[HeldLock(lock)] = (frame, frame.f_lineno)

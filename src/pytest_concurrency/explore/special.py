@@ -1,0 +1,44 @@
+"""Touches, and those of a step that is more than a touch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, final
+
+from pytest_concurrency.explore.program import Touch
+
+Touches: TypeAlias = tuple[Touch, ...]
+
+ITEMS: Final = "[]"
+"""The name under which a container's contents are touched."""
+
+
+@final
+class Special(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that hold something
+    """Touches of a step that is more than a touch.
+
+    Attributes:
+        opens: The touched resource is written again when the call returns, without another point.
+        op: ``acquire``, ``try`` or ``release``, of a real lock.
+        lock: The lock, or what else is waited for.
+        ready: Whether a real queue has something to give.
+    """
+
+    opens = False
+    op = ""
+    lock: Any = None
+    ready: Callable[[], bool] | None = None
+
+    @classmethod
+    def opening(cls, *touched: Touch) -> Special:
+        """Mark touches that come again when the call returns."""
+        made = cls(touched)
+        made.opens = True
+        return made
+
+    @classmethod
+    def locking(cls, op: str, lock: Any) -> Special:
+        """Mark an operation of a real lock."""
+        made = cls(((("lock", id(lock)), True),))
+        made.op, made.lock = op, lock
+        return made

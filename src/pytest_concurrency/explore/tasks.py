@@ -1,0 +1,224 @@
+"""One play of coroutines: tasks are workers, and a point is an await that suspends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from typing import Any
+
+from pytest_concurrency.explore import awaits
+from pytest_concurrency.explore.loop import Loop
+from pytest_concurrency.explore.program import BODY, Ending, Guide, Touch, Trace, worker_name
+from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
+from pytest_concurrency.explore.watch import watched
+from pytest_concurrency.explore.witness import Witness
+
+EVERYTHING: Touch = ("*", True)
+"""What a step between two awaits touches: it is not looked into, so it may touch anything."""
+
+_SPIN = 200
+_ENDLESS = 10_000
+
+
+class TaskStage:
+    """One play: tasks take turns as a guide says, and what happens is written down."""
+
+    def __init__(
+        self,
+        guide: Guide,
+        scope: Scope,
+        *,
+        record: bool,
+        explain: bool,
+    ) -> None:
+        """Set the stage.
+
+        Args:
+            guide: Who runs next.
+            scope: Tells code under test from the rest.
+            record: Whether steps are wanted.
+            explain: Whether it is noted who does what and holds which lock, for texts.
+        """
+        self._guide = guide
+        self._explores = scope.has
+        self._record = record
+        self._loop = Loop(scope.has)
+        self._trace = Trace()
+        self._witness = Witness(self._trace, scope) if explain else None
+        self._current: int | None = None
+        self._left = 0
+        self._streak = 0
+        self._steps = 0
+        self._plain = {BODY}
+        self._cancellers: set[int] = set()
+        self._clock: int | None = None
+        self._clock_is_able = False
+
+    def perform(self, body: Callable[[], object]) -> Trace:
+        """Play the body from its start to its end."""
+        trace, loop = self._trace, self._loop
+        if self._record:
+            loop.on_able = self._became_able
+        try:
+            if self._witness is None:
+                body()
+            else:
+                with watched(loop, self._explores), self._witness:
+                    body()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except Stopped as stopped:
+            trace.ending = stopped.ending
+        except BaseException as error:  # noqa: BLE001 - whatever ends the body is what it found
+            trace.ending = Ending(kind="failed", error=error)
+        else:
+            if loop.refused is not None:
+                trace.ending = Ending(kind="failed", error=loop.refused)
+        finally:
+            self._close()
+        return trace
+
+    def count_from(self, worker: int) -> None:
+        """Give the next worker this number."""
+        self._loop.number_from(worker)
+
+    @property
+    def workers(self) -> int:
+        """How many workers there were, the body among them."""
+        return len(self._loop.names) + (BODY not in self._loop.names)
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether a step is running, so that one can only await."""
+        return self._loop.is_running()
+
+    def start(self, coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[asyncio.Task[Any]]:
+        """Make tasks of coroutines, each a worker."""
+        with self._loop.running():
+            tasks = [self._loop.create_task(each) for each in coroutines]
+        self._plain.update(map(self._loop.worker, tasks))
+        return tasks
+
+    def cancel(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        """Make a worker whose only step cancels a task, and let time pass before it if need be."""
+        (canceller,) = self.start([cancel(task)])
+        number = self._loop.worker(canceller)
+        self._cancellers.add(number)
+        self._plain.discard(number)
+        if self._clock is None:
+            self._clock = self._loop.add_clock()
+        return canceller
+
+    def until(self, done: Callable[[], bool]) -> None:
+        """Run step after step until done."""
+        outside = BODY not in self._loop.tasks
+        if outside:
+            self._change(BODY, able=False)
+        with self._loop.running():
+            while not done():
+                self._loop.settle()
+                if not self._step() and not done():
+                    self._nobody_can_run()
+        if outside:
+            self._change(BODY, able=True)
+
+    def _step(self) -> bool:
+        able = self._able()
+        if not able:
+            return False
+        if len(self._loop.names) == 1 and BODY in self._loop.names:
+            self._run(BODY)  # alone: there is nothing to choose, nor to count
+            return True
+        worker = self._choose(able)
+        if self._record:
+            self._note(worker)
+        if worker == self._clock:
+            self._loop.advance()
+            return True
+        self._run(worker)
+        if worker not in self._loop.ready:
+            self._change(worker, able=False)
+        return True
+
+    def _run(self, worker: int) -> None:
+        handle = self._loop.ready.pop(worker)
+        if self._witness is not None and len(self._loop.names) > 1:
+            self._witness.number = worker
+        handle._run()  # noqa: SLF001 - what a loop does with a handle
+        if self._witness is not None:
+            self._witness.number = None
+        self._loop.settle()
+
+    def _able(self) -> list[int]:
+        """Return who can run; time counts as a worker where only a canceller is left to wait."""
+        able = self._loop.able()
+        if self._clock is None:
+            return able
+        waits = bool(able) and self._cancellers.issuperset(able) and self._loop.has_timers()
+        if waits != self._clock_is_able:
+            self._clock_is_able = waits
+            self._change(self._clock, able=waits)
+        return [*able, self._clock] if waits else able
+
+    def _choose(self, able: Sequence[int]) -> int:
+        self._steps += 1
+        if self._steps > _ENDLESS:
+            raise Stopped(endless(self._loop, self._explores, _ENDLESS))
+        current = self._current if self._current in able else None
+        if current is not None and self._streak >= _SPIN and self._yield(able):
+            able = [each for each in able if each != current] or able
+            current = None
+        if current is None or self._left <= 0:
+            chosen, self._left = self._guide.choose(current, able)
+            if chosen != self._current:
+                self._streak = 0
+            self._current = current = chosen
+        self._left -= 1
+        self._streak += 1
+        return current
+
+    def _yield(self, able: Sequence[int]) -> bool:
+        """Let others go on when one worker never waits: it may be waiting for them by looking."""
+        self._streak = 0
+        self._trace.spun = True
+        return len(able) > 1 or not self._loop.advance()
+
+    def _nobody_can_run(self) -> None:
+        if not self._loop.advance():
+            raise Stopped(stalemate(self._loop, self._explores))
+
+    def _became_able(self, worker: int) -> None:
+        self._change(worker, able=True)
+
+    def _change(self, worker: int, *, able: bool) -> None:
+        if self._record:
+            self._trace.changes.append((len(self._trace.workers), worker, able))
+
+    def _note(self, worker: int) -> None:
+        trace = self._trace
+        trace.workers.append(worker)
+        trace.labels.append(self._label(worker))
+        trace.touched.append((EVERYTHING,))
+
+    def _label(self, worker: int) -> Hashable:
+        task = self._loop.tasks.get(worker)
+        return self._loop.names[worker] if task is None else awaits.label(task)
+
+    def _close(self) -> None:
+        loop, trace = self._loop, self._trace
+        if self._record:
+            for number, task in loop.tasks.items():
+                if not task.done():
+                    trace.pending[number] = (awaits.label(task), (EVERYTHING,))
+        trace.names = {
+            number: f"{worker_name(number)} ({name})"
+            for number, name in loop.names.items()
+            if number not in self._plain
+        }
+        loop.wind_up()
+
+
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, as a worker of its own."""
+    task.cancel()

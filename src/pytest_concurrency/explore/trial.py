@@ -1,0 +1,256 @@
+"""One object, asked by several workers, judged by what they were answered."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from typing import Any, Self
+
+from pytest_concurrency.errors import BrokenPromise
+from pytest_concurrency.explore import region
+from pytest_concurrency.explore.case import Case, Step
+from pytest_concurrency.explore.code import CodeProgram
+from pytest_concurrency.explore.coroutines import TaskProgram
+from pytest_concurrency.explore.history import Call, Key, Recording
+from pytest_concurrency.explore.linearizability import Refutation, linearize
+from pytest_concurrency.explore.operations import Unmet
+from pytest_concurrency.explore.picture import ALONE, refusal
+from pytest_concurrency.explore.program import Ending, Guide, Trace
+from pytest_concurrency.explore.schedule import Plan
+from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.specification import (
+    Operation,
+    Sequential,
+    answered,
+    finished,
+)
+from pytest_concurrency.explore.stage import Region
+
+_WAITING = ("deadlock", "hang")
+
+
+class NotLinearizable(BrokenPromise):
+    """Workers were answered what no worker alone would have been, in any order of the calls."""
+
+    __module__ = "pytest_concurrency"
+
+
+class Trial:
+    """A program for the explorer: the calls of a case, made of a fresh object in each play.
+
+    A play fails if no order of its calls explains the answers, or if calls wait for ever that
+    should not. Use it as a context manager.
+
+    Attributes:
+        case: What is played.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], Any],
+        operations: Mapping[str, Operation],
+        settings: Settings,
+        *,
+        name: str | None = None,
+        model: Callable[[], Any] | None = None,
+        key: Key | None = None,
+        asynchronous: bool = False,
+        close: Callable[[Any], object] | None = None,
+    ) -> None:
+        """Prepare to play.
+
+        Args:
+            factory: Makes the object.
+            operations: What calls do that are not methods.
+            settings: What is explored.
+            name: What to call the object; derived from the factory.
+            model: Makes the object that says what should be answered; like the factory by default.
+            key: Names the part of the object that a call is about.
+            asynchronous: Whether the operations are coroutines.
+            close: Gives back what an object holds.
+        """
+        self.case = Case()
+        self._factory = factory
+        self._operations = operations
+        self._key = key
+        self._close = close
+        kind = TaskProgram if asynchronous else CodeProgram
+        body = self._on_loop if asynchronous else self._on_threads
+        self._program: Any = kind(body, settings)
+        self._script: Callable[[Any], Coroutine[Any, Any, Any]] = self._perform
+        self._recording = Recording()
+        self._judged: dict[Hashable, Refutation | None] = {}
+        self._name = name or str(getattr(factory, "__name__", type(factory).__name__))
+        self.specification = Sequential(
+            model or factory,
+            name=name if model is None else None,
+            strict=model is None,
+            operations=operations,
+            alone=self._alone,
+            keep=not asynchronous,
+            close=close,
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to watch the code."""
+        self._program.__enter__()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Give everything back."""
+        self.specification.drop()
+        self._program.__exit__(*raised)
+
+    @property
+    def together(self) -> Sequence[Region]:
+        """Lines that nobody interrupts, for finding out what would remove a failure."""
+        return getattr(self._program, "together", ())
+
+    @together.setter
+    def together(self, regions: Sequence[Region]) -> None:
+        self._program.together = regions
+
+    def set(self, case: Case) -> None:
+        """Play this case from now on."""
+        self.case = case
+        self._judged.clear()
+
+    def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
+        """Make the calls once, in the order that the guide chooses, and judge the answers."""
+        trace: Trace = self._program.play(guide, record=record, explain=explain)
+        if trace.ending.kind in {"passed", "deadlock"}:
+            refuted = self._judge(stuck=trace.ending.kind == "deadlock")
+            trace.ending = self._ending(refuted, trace.ending.error)
+        return trace
+
+    def _judge(self, *, stuck: bool) -> Refutation | None:
+        told = (stuck, self._recording.key())
+        if told not in self._judged:
+            history = self._recording.history()
+            found = linearize(history, self.specification, key=self._key, stuck=stuck)
+            self._judged[told] = found if isinstance(found, Refutation) else None
+        return self._judged[told]
+
+    def _ending(self, refuted: Refutation | None, error: BaseException | None) -> Ending:
+        if refuted is None:
+            return Ending()
+        failure = NotLinearizable(f"{self._name} is not linearizable. {refusal(refuted)}")
+        if error is not None:
+            failure.add_note(str(error))
+        return Ending(kind="failed", error=failure)
+
+    def possible(self, case: Case) -> Case | None:
+        """Leave out calls that could be made when their precondition does not hold.
+
+        Only a program whose preconditions hold in each order of its calls tells anything.
+        """
+        while all(case.workers):
+            unmet = self._unmet(case)
+            if unmet is None:
+                return case
+            case = case.without(*unmet)
+        return None
+
+    def _unmet(self, case: Case) -> tuple[int, int] | None:
+        """Find a call whose precondition fails in some order: its part of the case and place."""
+        parts = (case.before, *case.workers, case.after)
+        last = len(parts) - 1
+        ends = tuple(map(len, parts))
+        todo = [((0,) * len(parts), self.specification.initial)]
+        seen = set(todo)
+        while todo:
+            at, state = todo.pop()
+            for part, place in enumerate(at):
+                started = part == 0 or at[0] == ends[0]
+                closing = part != last or all(at[n] == ends[n] for n in range(last))
+                if place == ends[part] or not started or not closing:
+                    continue
+                name, *arguments = parts[part][place]
+                call = Call(worker=0, operation=name, arguments=tuple(arguments), invoked=0)
+                answer, after = self.specification.step(state, call)
+                if isinstance(answer.error, Unmet):
+                    return part, place
+                then = ((*at[:part], place + 1, *at[part + 1 :]), after)
+                if not answer.waits and then not in seen:
+                    seen.add(then)
+                    todo.append(then)
+        return None
+
+    # ---- what a play does ---------------------------------------------------------------------
+
+    def _on_threads(self, run: Callable[..., Any]) -> None:
+        finished(self._script(run))
+
+    async def _on_loop(self, run: Callable[..., Any]) -> None:
+        await self._script(run)
+
+    async def _perform(self, run: Callable[..., Any]) -> None:
+        target = self._factory()
+        try:
+            await self._ask(target, run)
+        finally:
+            if self._close is not None:
+                self._close(target)
+
+    async def _ask(self, target: Any, run: Callable[..., Any]) -> None:
+        recording = self._recording = Recording()
+        case = self.case
+
+        def worker(number: int, calls: Sequence[Step]) -> Callable[[], Any]:
+            async def calling() -> None:
+                for name, *arguments in calls:
+                    asked = recording.invoke(number, name, arguments)
+                    call = Call(
+                        worker=number, operation=name, arguments=tuple(arguments), invoked=0
+                    )
+                    answer = await answered(target, call, self._operations)
+                    if _is_over():
+                        return
+                    recording.answer(asked, answer)
+
+            return calling
+
+        await worker(ALONE, case.before)()
+        if _is_over():
+            return
+        ran = run(*(self._startable(worker(*each)) for each in enumerate(case.workers)))
+        if inspect.isawaitable(ran):
+            await ran
+        await worker(ALONE, case.after)()
+
+    def _startable(self, calling: Callable[[], Coroutine[Any, Any, Any]]) -> Callable[[], Any]:
+        if isinstance(self._program, TaskProgram):
+            return calling
+        return lambda: finished(calling())
+
+    def _alone(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine where waiting for ever is noticed."""
+        found: list[Any] = []
+
+        async def script(_: Any) -> None:
+            found.append(await coroutine)
+
+        before, self._script = self._script, script
+        try:
+            trace = self._program.play(Plan([]), record=False)
+        finally:
+            self._script = before
+            coroutine.close()
+        if trace.ending.kind in _WAITING:
+            return None
+        if trace.ending.error is not None:
+            raise trace.ending.error
+        return found[0]
+
+
+def _is_over() -> bool:
+    """Tell whether the play has ended and its workers are only being unwound."""
+    stage = region.here()
+    if stage is not None:
+        return stage.aborting or stage.verdict is not None
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0

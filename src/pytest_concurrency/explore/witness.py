@@ -1,0 +1,70 @@
+"""What the tasks of one play read and write, line by line, for its timeline."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Hashable
+from types import FrameType, SimpleNamespace
+from typing import Any, Self
+
+from pytest_concurrency.explore.explanation import Explanation
+from pytest_concurrency.explore.points import Decoder
+from pytest_concurrency.explore.program import Touch, Trace
+from pytest_concurrency.explore.scope import Scope
+
+
+class Witness:
+    """Watches one thread while tasks take turns on it; slow, so only plays that explain have one.
+
+    Attributes:
+        number: The worker whose step is running, if one is.
+        ident: The thread.
+        aborting: Never: a task is ended from outside.
+        current: What the tracer remembers for the worker that runs.
+    """
+
+    def __init__(self, trace: Trace, scope: Scope) -> None:
+        """Write events into a trace.
+
+        Args:
+            trace: Where to.
+            scope: What is looked into.
+        """
+        self.number: int | None = None
+        self.ident = threading.get_ident()
+        self.aborting = False
+        self.current = SimpleNamespace(open=None)
+        self._explanation = Explanation(trace, scope.has)
+        self._tracer = _tracer(scope)
+
+    def __enter__(self) -> Self:
+        """Begin to watch."""
+        self._tracer.open()
+        self._tracer.enter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop watching."""
+        self._tracer.leave()
+        self._tracer.close()
+        self._explanation.finish()
+
+    def point(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        """Note what the running task is about to touch."""
+        if self.number is not None:
+            self._explanation.watch(self, label, touches)  # type: ignore[arg-type]
+
+    def special(self, label: Hashable, touches: tuple[Touch, ...], _frame: FrameType) -> None:
+        """Note a point that is more than a touch, as one."""
+        self.point(label, tuple(touches))
+
+
+def _tracer(scope: Scope) -> Any:
+    if sys.version_info >= (3, 12):
+        from pytest_concurrency.explore.monitoring import Monitoring
+
+        return Monitoring(scope, Decoder(scope))
+    from pytest_concurrency.explore.opcodes import Opcodes
+
+    return Opcodes(scope, Decoder(scope))

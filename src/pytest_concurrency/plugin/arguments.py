@@ -1,0 +1,152 @@
+"""The arguments of our markers: which of them make sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+_ARGUMENTS = ("workers", "rounds", "timeout")
+
+
+def check_arguments(item: pytest.Item, mark: pytest.Mark) -> None:
+    """Check the arguments of one of our markers on one test.
+
+    Raises:
+        pytest.UsageError: It does not take them.
+    """
+    if mark.name == "concurrent":
+        _check_concurrent(item, mark)
+    elif mark.name == "slo":
+        _check_slo(item, mark)
+    elif mark.name == "backends":
+        _check_backends(item, mark)
+    elif mark.name == "interleave":
+        _check_interleave(item, mark)
+    else:
+        _check_bare(item, mark)
+
+
+def _shown(mark: pytest.Mark) -> str:
+    arguments = [repr(value) for value in mark.args]
+    arguments += [f"{name}={value!r}" for name, value in mark.kwargs.items()]
+    return f"@pytest.mark.{mark.name}({', '.join(arguments)})"
+
+
+def _refuse(item: pytest.Item, mark: pytest.Mark, text: str) -> pytest.UsageError:
+    return pytest.UsageError(f"{item.nodeid}: {_shown(mark)}: {text}")
+
+
+def _check_bare(item: pytest.Item, mark: pytest.Mark) -> None:
+    if mark.args or mark.kwargs:
+        text = f"this marker only selects. Write @pytest.mark.{mark.name}."
+        raise _refuse(item, mark, text)
+
+
+def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
+    if mark.args:
+        text = "its arguments have names. Write @pytest.mark.concurrent(workers=8)."
+        raise _refuse(item, mark, text)
+    for name, value in mark.kwargs.items():
+        if name not in _ARGUMENTS:
+            raise _refuse(item, mark, _unknown(name, _ARGUMENTS))
+        if name == "timeout":
+            _check_timeout(item, mark, value)
+        elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1.")
+    if mark.kwargs:
+        _check_plain_function(item, mark)
+
+
+def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.plugin.exploring import ARGUMENTS
+
+    if mark.args:
+        text = "its arguments have names. Write @pytest.mark.interleave(preemptions=2)."
+        raise _refuse(item, mark, text)
+    _check_plain_function(item, mark)
+    for other in ("asyncio", "anyio", "trio"):
+        if item.get_closest_marker(other) is not None:
+            text = f"coroutines are explored on a loop of its own. Leave out {other!r}."
+            raise _refuse(item, mark, text)
+    for name in mark.kwargs:
+        if name not in ARGUMENTS:
+            raise _refuse(item, mark, _unknown(name, ARGUMENTS))
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.explore.settings import Settings
+
+    try:
+        Settings(**mark.kwargs)
+    except UsageError as error:
+        raise _refuse(item, mark, str(error).removeprefix("interleave: ")) from None
+
+
+def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.plugin.objectives import marked_objectives
+
+    if mark.kwargs:
+        text = "objectives have no names. Write @pytest.mark.slo('p95 < 50ms')."
+        raise _refuse(item, mark, text)
+    if not mark.args:
+        text = "there is no objective. Write @pytest.mark.slo('p95 < 50ms')."
+        raise _refuse(item, mark, text)
+    for objective in mark.args:
+        if not isinstance(objective, str):
+            text = f"{objective!r} is not an objective. Write 'p95 < 50ms'."
+            raise _refuse(item, mark, text)
+    marked_objectives(item)
+
+
+def backends_of(node: pytest.Item) -> tuple[str, ...]:
+    """Return the back ends that a test is marked for, by the nearest marker."""
+    mark = node.get_closest_marker("backends")
+    return tuple(name for name in mark.args if isinstance(name, str)) if mark is not None else ()
+
+
+def _check_backends(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.db.servers import BACKENDS
+    from pytest_concurrency.errors import nearest
+
+    if mark.kwargs or not mark.args:
+        text = "name the back ends. Write @pytest.mark.backends('sqlite', 'postgres')."
+        raise _refuse(item, mark, text)
+    for name in mark.args:
+        if not isinstance(name, str) or (name not in BACKENDS and "://" not in name):
+            meant = nearest(str(name), BACKENDS) or "sqlite"
+            text = f"{name!r} is no back end: {', '.join(BACKENDS)} and URLs are. Write {meant!r}."
+            raise _refuse(item, mark, text)
+    if "database_backend" not in getattr(item, "fixturenames", ()):
+        text = "the test asks for no database. Give it database_engine or separate_sessions."
+        raise _refuse(item, mark, text)
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    from pytest_concurrency.errors import nearest
+
+    meant = nearest(name, known)
+    remedy = f"Write {meant}=." if meant else f"It takes {', '.join(known)}."
+    return f"there is no {name!r}. {remedy}"
+
+
+def _check_plain_function(item: pytest.Item, mark: pytest.Mark) -> None:
+    if not isinstance(item, pytest.Function):
+        text = f"a {type(item).__name__} has no body to run. Mark plain test functions only."
+        raise _refuse(item, mark, text)
+    if type(item).__name__ == "TestCaseFunction":
+        text = (
+            "a TestCase runs its methods itself. Mark a plain test function, "
+            "or call what the marker stands for in the method."
+        )
+        raise _refuse(item, mark, text)
+
+
+def _check_timeout(item: pytest.Item, mark: pytest.Mark, value: Any) -> None:
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.slo.quantities import seconds
+
+    try:
+        limit = seconds(value, where="timeout")
+    except UsageError as error:
+        raise _refuse(item, mark, str(error)) from None
+    if limit <= 0:
+        raise _refuse(item, mark, "a run needs time. Write timeout='10s'.")

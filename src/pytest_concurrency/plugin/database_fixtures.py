@@ -1,0 +1,106 @@
+"""The fixtures of databases: a clean one for each test, and sessions for its workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from pytest_concurrency.db.database import Database
+    from pytest_concurrency.db.datasets import Dataset
+    from pytest_concurrency.db.pool import PoolWatch
+
+
+@pytest.fixture(scope="session")
+def database_schema() -> Any:
+    """Override it: return MetaData, or a function that creates the tables with an engine."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def database_dataset() -> Dataset | None:
+    """Override it: return the dataset that every test's database begins with."""
+    return None
+
+
+@pytest.fixture
+def database_backend(request: pytest.FixtureRequest) -> str:
+    """The back end of this test: that of ``--concurrency-db``, or one of its marker's."""
+    from pytest_concurrency.plugin.settings import read
+
+    return str(getattr(request, "param", None) or read(request.config, "concurrency_db"))
+
+
+@pytest.fixture
+def database(
+    request: pytest.FixtureRequest,
+    database_backend: str,
+    database_schema: Any,
+    database_dataset: Dataset | None,
+) -> Iterator[Database]:
+    """A clean database of the test's own, in which commits are real."""
+    from pytest_concurrency.plugin.databases import close_database, make_database
+
+    made = make_database(request.node, database_backend, database_schema, database_dataset)
+    yield made
+    close_database(request.node, made)
+
+
+@pytest.fixture
+def database_engine(database: Database) -> Engine:
+    """An engine on the test's database. Override it to use the project's own."""
+    return database.engine()
+
+
+@pytest.fixture
+def separate_sessions(request: pytest.FixtureRequest, database_engine: Any) -> Callable[..., Any]:
+    """Open sessions for workers, each on a connection of its own, with real commits.
+
+    ``with separate_sessions("ann", "bob") as (ann, bob): ...``
+    """
+    from functools import partial
+
+    from pytest_concurrency.db.sessions import separate_sessions as open_sessions
+    from pytest_concurrency.plugin.databases import watched
+
+    watch = watched(request.node, database_engine)
+    return partial(open_sessions, engine=database_engine, watch=watch)
+
+
+@pytest.fixture
+def large_dataset(
+    request: pytest.FixtureRequest, database_backend: str, database_schema: Any
+) -> Iterator[Callable[..., Engine]]:
+    """Get a dataset that is built once in a run: fresh, or ``shared=True`` to read only.
+
+    ``engine = large_dataset(clinic)``
+    """
+    from pytest_concurrency.plugin.databases import shelf_of
+
+    made: list[Database] = []
+
+    def get(data: Dataset, *, shared: bool = False) -> Engine:
+        shelf = shelf_of(request.config, database_backend, database_schema)
+        if shared:
+            return shelf.shared(data).engine()
+        made.append(shelf.clone(data))
+        return made[-1].engine()
+
+    yield get
+    for database in made:
+        database.close()
+
+
+@pytest.fixture
+def pool_watch(request: pytest.FixtureRequest, database_engine: Any) -> Iterator[PoolWatch]:
+    """Watch the pool of the test's engine: who took, who waited, how full it was."""
+    from pytest_concurrency.db.pool import PoolWatch
+    from pytest_concurrency.plugin.databases import pool_key
+
+    with PoolWatch(database_engine) as watch:
+        request.node.stash[pool_key] = watch
+        yield watch

@@ -1,0 +1,207 @@
+"""Asserting objectives: the one call that tests make."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+
+from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
+from pytest_concurrency.slo.evidence import Source, evidence_of
+from pytest_concurrency.slo.grammar import as_objective
+from pytest_concurrency.slo.judging import judge
+from pytest_concurrency.slo.objectives import Objective
+from pytest_concurrency.slo.verdicts import ERROR, Errors, State, Verdict
+from pytest_concurrency.slo.wording import missed_text, undecided_text
+from pytest_concurrency.surroundings import SURROUNDINGS
+
+WhenUndecided = Literal["fail", "warn", "pass"]
+
+_CHOICES: Final = ("fail", "warn", "pass")
+_COIN: Final = 0.5
+ABOUT_ERRORS: Final = ("errors", "success", "availability")
+
+
+class MissedObjective(BrokenPromise):
+    """An objective was missed; ``verdicts`` holds every one that was judged with it."""
+
+    __module__ = "pytest_concurrency"
+
+    def __init__(self, text: str, verdicts: Sequence[Verdict] = ()) -> None:
+        """Keep the verdicts beside the text."""
+        super().__init__(text)
+        self.verdicts = tuple(verdicts)
+
+
+class UndecidedObjective(BrokenPromise):
+    """The evidence does not suffice, and undecided was to fail."""
+
+    __module__ = "pytest_concurrency"
+
+    def __init__(self, text: str, verdicts: Sequence[Verdict] = ()) -> None:
+        """Keep the verdicts beside the text."""
+        super().__init__(text)
+        self.verdicts = tuple(verdicts)
+
+
+class MissedWarning(UserWarning):
+    """An objective was missed, and that was only to be said."""
+
+    __module__ = "pytest_concurrency"
+
+
+class UndecidedWarning(UserWarning):
+    """The evidence does not suffice for an objective. Collect more, or ask for less."""
+
+    __module__ = "pytest_concurrency"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How verdicts are reached and what follows from them.
+
+    Attributes:
+        undecided: What an undecided objective does.
+        missed: What a missed one does.
+        error: How often a verdict of met, and one of missed, may be wrong.
+        by_wall: Judge latency by the wall clock, waits for a processor included.
+        again: The command that runs the test alone, for the text.
+        is_quick: Answer fast rather than surely, for a development loop.
+        reference_ns: How long the canary takes on this machine at its best, if it is known.
+        observe: Called with every verdict before anything is raised.
+        collect: What ``until_decided`` does instead with a timer, such as racing a rival.
+        on_canary: Called with the fastest run of the canary, to be the next reference.
+    """
+
+    undecided: WhenUndecided = "warn"
+    missed: WhenUndecided = "fail"
+    error: float = ERROR
+    by_wall: bool = False
+    again: str = ""
+    is_quick: bool = False
+    reference_ns: int | None = None
+    observe: Callable[[Verdict], None] | None = field(default=None, compare=False)
+    collect: Callable[[Any], Iterator[int]] | None = field(default=None, compare=False)
+    on_canary: Callable[[int], None] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that mean nothing."""
+        if self.undecided not in _CHOICES:
+            meant = nearest(str(self.undecided), _CHOICES) or "warn"
+            msg = (
+                f"undecided={self.undecided!r} is not a choice. "
+                f"It is fail, warn or pass. Write undecided={meant!r}."
+            )
+            raise UsageError(msg)
+        if not 0 < self.error < _COIN:
+            msg = f"error={self.error!r} is not a chance of being wrong. Write error=0.05."
+            raise UsageError(msg)
+
+
+def assert_slo(
+    source: Source,
+    *objectives: str | Objective,
+    undecided: WhenUndecided | None = None,
+    policy: Policy | None = None,
+) -> list[Verdict]:
+    """Assert that every objective is met by what was measured.
+
+    >>> [verdict.state for verdict in assert_slo([0.010] * 100, "p95 < 50ms", "errors < 5%")]
+    ['met', 'met']
+
+    Args:
+        source: An outcome, a ``perf_timer``, a pool, samples, or durations in seconds.
+        objectives: What must hold, such as ``"p95 < 50ms"``.
+        undecided: What to do when the evidence does not suffice; the policy's if left out.
+        policy: All settings at once; those of the test session if left out.
+
+    Returns:
+        A verdict for each objective.
+
+    Raises:
+        MissedObjective: At least one is missed.
+        UndecidedObjective: At least one is undecided, and that was to fail.
+        UsageError: An objective cannot be read, or nothing was measured for it.
+    """
+    __tracebackhide__ = True
+    policy = policy or current_policy()
+    if undecided is not None:
+        policy = replace(policy, undecided=undecided)
+    if not objectives:
+        msg = "assert_slo: there is no objective. Write assert_slo(outcome, 'p95 < 50ms')."
+        raise UsageError(msg)
+    read = [as_objective(each) for each in objectives]
+    verdicts = _judged(source, read, policy)
+    if any(each.metric in ABOUT_ERRORS for each in read):
+        getattr(source, "errors", None)  # an outcome wants its errors to be looked at
+    enforce(verdicts, policy)
+    return verdicts
+
+
+def _judged(source: Source, objectives: Sequence[Objective], policy: Policy) -> list[Verdict]:
+    """Return a verdict for each; what ``until_decided`` has decided stays decided."""
+    evidence = evidence_of(source)
+    errors = Errors(met=policy.error, missed=policy.error)
+    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
+    return [
+        decided[each]
+        if each in decided
+        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
+        for each in objectives
+    ]
+
+
+def current_policy() -> Policy:
+    """Return the policy in force here, or the default one."""
+    return SURROUNDINGS.settings_for("slo") or Policy()
+
+
+def enforce(verdicts: Sequence[Verdict], policy: Policy) -> None:
+    """Raise or warn as the verdicts and the policy ask for.
+
+    Raises:
+        MissedObjective: At least one is missed.
+        UndecidedObjective: At least one is undecided, and that was to fail.
+    """
+    __tracebackhide__ = True
+    if policy.observe is not None:
+        for verdict in verdicts:
+            policy.observe(verdict)
+    missed = [verdict for verdict in verdicts if verdict.state == "missed"]
+    undecided = [verdict for verdict in verdicts if verdict.state == "undecided"]
+    if missed:
+        texts = [missed_text(verdict) for verdict in missed]
+        if policy.again:
+            texts.append(f"Run it alone: {policy.again}")
+        text = "\n".join(texts)
+        if policy.missed == "fail":
+            raise MissedObjective(text, verdicts)
+        if policy.missed == "warn":
+            warnings.warn(MissedWarning(text), stacklevel=3)
+    if undecided and policy.undecided == "fail":
+        text = "\n".join(undecided_text(verdict) for verdict in undecided)
+        raise UndecidedObjective(text, verdicts)
+    for verdict in undecided:
+        _warn(undecided_text(verdict), policy)
+
+
+def conclude(state: State, text: str, policy: Policy) -> None:
+    """Raise or warn for a verdict that is not about an objective, such as a comparison.
+
+    Raises:
+        MissedObjective: It is missed.
+        UndecidedObjective: It is undecided, and that was to fail.
+    """
+    __tracebackhide__ = True
+    if state == "missed":
+        raise MissedObjective(text)
+    if state == "undecided" and policy.undecided == "fail":
+        raise UndecidedObjective(text)
+    if state == "undecided":
+        _warn(text, policy)
+
+
+def _warn(text: str, policy: Policy) -> None:
+    if policy.undecided == "warn":
+        warnings.warn(UndecidedWarning(text), stacklevel=4)

@@ -1,0 +1,195 @@
+"""Where each worker keeps its samples and its open blocks."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+
+from pytest_concurrency.slo.noise import WaitReader, waited_ns
+from pytest_concurrency.slo.samples import Samples
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+pread: Callable[[int, int, int], bytes] = getattr(os, "pread", lambda *_: b"")
+
+SETTLED_NS: Final = 20_000
+"""Two readings this near to each other have no wait for a processor between them."""
+
+_SLACK_NS: Final = 50_000
+
+
+class Cell:
+    """The samples of one worker."""
+
+    __slots__ = ("failed", "ns", "samples", "waits_ns")
+
+    def __init__(self) -> None:
+        """Start with no samples."""
+        self.samples = Samples()
+        self.ns = self.samples.ns
+        self.waits_ns = self.samples.waits_ns
+        self.failed = self.samples.failed
+
+    def clear(self) -> None:
+        """Drop the samples."""
+        del self.ns[:], self.waits_ns[:], self.failed[:]
+        self.samples.folded, self.samples.failed_folded = None, 0
+
+
+class OfThisWorker(threading.local):
+    """The cell of the calling thread, and its reader, closed when the thread ends."""
+
+    def __init__(self, cells: list[Cell], *, takes_out_waits: bool) -> None:
+        """Make the cell of the calling thread, and keep it among the others."""
+        self.cell = Cell()
+        cells.append(self.cell)
+        self.reader = open_reader() if takes_out_waits else None
+
+
+class Open:
+    """A block that has begun on a worker other than the first, or inside another block."""
+
+    __slots__ = ("before", "outer", "owner", "started_ns")
+
+    def __init__(self, owner: object, outer: Open | None) -> None:
+        """Open a block inside the one that is open in this context."""
+        self.owner: object | None = owner
+        self.outer = outer
+        self.before = b""
+        self.started_ns = 0
+
+
+INNERMOST: Final[ContextVar[Open | None]] = ContextVar(
+    "pytest_concurrency_open_block", default=None
+)
+
+
+def open_reader() -> WaitReader | None:
+    """Return a reader for the calling thread, or None if the kernel does not tell."""
+    try:
+        reader = WaitReader()
+        reader.read_ns()
+    except (OSError, IndexError, ValueError):
+        return None
+    return reader
+
+
+def wait_of_call(before: bytes, after: bytes, late_ns: int, took_ns: int) -> int:
+    """Return how long a call waited for a processor, from the kernel's lines around it.
+
+    A processor lost after the call and before the second line was read shows as time that passed
+    since the call ended; a wait of that length belongs to it and not to the call.
+    """
+    if before == after:
+        return 0
+    waited = waited_ns(after) - waited_ns(before)
+    if late_ns > SETTLED_NS and waited >= late_ns - _SLACK_NS:
+        waited -= late_ns
+    return min(max(waited, 0), took_ns)
+
+
+def settled(fd: int) -> tuple[bytes, int]:
+    """Return the kernel's line and the clock, read with no wait for a processor in between."""
+    while True:
+        asked_ns = perf_counter_ns()
+        line = pread(fd, 64, 0)
+        read_ns = perf_counter_ns()
+        if read_ns - asked_ns < SETTLED_NS:
+            return line, read_ns
+
+
+class Beside:
+    """The open blocks of other threads and tasks, and of blocks inside blocks, of one timer.
+
+    Attributes:
+        open: The blocks that have begun and not ended.
+    """
+
+    def __init__(self, cells: list[Cell], *, takes_out_waits: bool) -> None:
+        """Add a cell to the others for each thread that takes a sample this way."""
+        self.open: set[Open] = set()
+        self._here = OfThisWorker(cells, takes_out_waits=takes_out_waits)
+
+    def enter(self) -> None:
+        """Begin a block in this context."""
+        opened = Open(self, INNERMOST.get())
+        INNERMOST.set(opened)
+        self.open.add(opened)
+        reader = self._here.reader
+        if reader is not None:
+            opened.before = pread(reader.fd, 64, 0)
+        opened.started_ns = perf_counter_ns()
+
+    def exit(self, ended_ns: int, *, failed: bool) -> bool:
+        """End the innermost block of this context, and return False if there is none."""
+        opened = INNERMOST.get()
+        while opened is not None and opened.owner is not self:
+            opened = opened.outer
+        if opened is None:
+            return False
+        INNERMOST.set(opened.outer)
+        opened.owner = None
+        self.open.discard(opened)
+        cell, reader = self._here.cell, self._here.reader
+        took_ns = ended_ns - opened.started_ns
+        cell.ns.append(took_ns)
+        if reader is not None:
+            after = pread(reader.fd, 64, 0)
+            late_ns = perf_counter_ns() - ended_ns
+            cell.waits_ns.append(wait_of_call(opened.before, after, late_ns, took_ns))
+        if failed:
+            cell.failed.append(len(cell.ns) - 1)
+        return True
+
+
+class Times(Protocol):
+    """A timer, as far as wrapping a function goes."""
+
+    def __enter__(self) -> object:
+        """Begin a call."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the call."""
+
+    async def __aenter__(self) -> object:
+        """Begin a call of a task."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the call of a task."""
+
+
+def timed(timer: Times, function: Callable[P, T]) -> Callable[P, T]:
+    """Return the function, or coroutine function, with every call timed."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def awaited(*args: P.args, **kwargs: P.kwargs) -> Any:
+            async with timer:
+                return await function(*args, **kwargs)
+
+        return cast("Callable[P, T]", awaited)
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        with timer:
+            return function(*args, **kwargs)
+
+    return called

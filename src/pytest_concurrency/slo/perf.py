@@ -1,0 +1,297 @@
+"""The timer of performance tests: every sample kept, at a cost that does not show."""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter_ns
+from types import TracebackType
+from typing import ParamSpec, Self, TypeVar
+
+from pytest_concurrency.slo.assertions import Policy
+from pytest_concurrency.slo.cells import (
+    SETTLED_NS,
+    Beside,
+    Cell,
+    open_reader,
+    pread,
+    settled,
+    timed,
+    wait_of_call,
+)
+from pytest_concurrency.slo.deciding import Decision, decide
+from pytest_concurrency.slo.evidence import Evidence, Tags
+from pytest_concurrency.slo.grammar import as_objective
+from pytest_concurrency.slo.noise import Noise, NoiseWatch
+from pytest_concurrency.slo.objectives import Objective
+from pytest_concurrency.slo.samples import EXACT, Samples, merge_samples
+from pytest_concurrency.slo.verdicts import Verdict
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class PerfTimer:
+    """Times calls: as a context, as a decorator, or by making the call; sync and async.
+
+    >>> perf_timer = PerfTimer()
+    >>> for _ in range(100):
+    ...     with perf_timer:
+    ...         _ = sum(range(100))
+    >>> len(perf_timer)
+    100
+
+    Blocks of other threads and tasks, and blocks inside blocks, are kept apart.
+    """
+
+    def __init__(
+        self,
+        name: str = "perf_timer",
+        *,
+        objectives: Sequence[str | Objective] = (),
+        policy: Policy | None = None,
+        takes_out_waits: bool | None = None,
+    ) -> None:
+        """Make a timer for the calling worker.
+
+        Args:
+            name: What is timed.
+            objectives: What ``until_decided`` decides about if it is given nothing else.
+            policy: How verdicts are reached.
+            takes_out_waits: Read from the kernel how long each call waited for a processor; if
+                left out, whenever the policy does not judge by wall and the kernel tells.
+        """
+        self.name = name
+        self.objectives = tuple(as_objective(each) for each in objectives)
+        self.policy = policy or Policy()
+        if takes_out_waits is None:
+            takes_out_waits = not self.policy.by_wall
+        self._reader = open_reader() if takes_out_waits else None
+        self.takes_out_waits = self._reader is not None
+        self._fd = self._reader.fd if self._reader else None
+        self._owner = get_ident()
+        self._tagged: dict[Tags, PerfTimer] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every sample."""
+        self._is_short_way_held = False
+        self._free = 0  # the first block goes the long way, which notes when it began
+        self._started_ns = self._first_ns = self._ended_ns = self._read_ns = 0
+        self._before = b""
+        self._cell = cell = Cell()
+        self._cells = [cell]
+        self._append, self._append_wait = cell.ns.append, cell.waits_ns.append
+        self._beside = Beside(self._cells, takes_out_waits=self.takes_out_waits)
+        self._open = self._beside.open
+        self._decision: Decision | None = None
+        self._watch: NoiseWatch | None = None
+        self.warm_up = Samples()
+        self.noise: Noise | None = None
+        self.memory_bytes: int | None = None
+        self._tagged.clear()
+
+    def __enter__(self) -> Self:
+        """Begin a call."""
+        if self._free != get_ident():
+            return self._enter_long_way()
+        self._free = 0
+        if self._fd is None:
+            self._started_ns = perf_counter_ns()
+            return self
+        self._started_ns = started_ns = perf_counter_ns()
+        if started_ns - self._read_ns > SETTLED_NS:
+            self._before, self._started_ns = settled(self._fd)
+        return self
+
+    def _enter_long_way(self) -> Self:
+        if self._first_ns or self._owner != get_ident():
+            return self._enter_beside()
+        self._begin()
+        self._free = self._owner
+        return self.__enter__()
+
+    def _begin(self) -> None:
+        if self._watch is None and self._decision is None and self.takes_out_waits:
+            self._watch = NoiseWatch(times_collections=False)
+        self._first_ns = perf_counter_ns()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the call; what it raised goes on, and makes it a failed one."""
+        ended_ns = perf_counter_ns()
+        if self._open and self._exit_beside(ended_ns, failed=kind is not None):
+            return
+        took_ns = ended_ns - self._started_ns
+        self._append(took_ns)
+        if self._fd is not None:
+            after, before = pread(self._fd, 64, 0), self._before
+            self._read_ns = read_ns = perf_counter_ns()
+            if after == before:
+                self._append_wait(0)
+            else:
+                self._append_wait(wait_of_call(before, after, read_ns - ended_ns, took_ns))
+                self._before = after
+        if kind is not None:
+            self._cell.failed.append(len(self._cell.ns) - 1)
+        if self._open:
+            self._is_short_way_held = True
+        else:
+            self._free = self._owner
+
+    async def __aenter__(self) -> Self:
+        """Begin a call of a task."""
+        return self._enter_beside()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the call of a task."""
+        self._exit_beside(perf_counter_ns(), failed=kind is not None)
+
+    def _enter_beside(self) -> Self:
+        if not self._first_ns:
+            self._begin()
+            self._is_short_way_held = True
+        if self._free:  # a task begun inside this block must not take the short way out of it
+            self._free, self._is_short_way_held = 0, True
+        self._beside.enter()
+        return self
+
+    def _exit_beside(self, ended_ns: int, *, failed: bool) -> bool:
+        if not self._beside.exit(ended_ns, failed=failed):
+            return False
+        if self._is_short_way_held and not self._open:
+            self._free, self._is_short_way_held = self._owner, False
+        self._ended_ns = ended_ns
+        return True
+
+    def __call__(self, function: Callable[P, T]) -> Callable[P, T]:
+        """Time every call of a function, or of a coroutine function, from now on."""
+        return timed(self, function)
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make one call, time it, and return what it returns; a coroutine is timed when awaited.
+
+        >>> PerfTimer().call(max, 1, 2)
+        2
+        """
+        return self(function)(*args, **kwargs)
+
+    def tagged(self, **tags: str) -> PerfTimer:
+        """Return the timer of the calls with these tags, for objectives such as ``p95{a=b}``.
+
+        Its samples count among those of this timer too.
+        """
+        key = tuple(sorted((name, str(value)) for name, value in tags.items()))
+        if key not in self._tagged:
+            self._tagged[key] = PerfTimer(
+                self.name, policy=self.policy, takes_out_waits=self.takes_out_waits
+            )
+        return self._tagged[key]
+
+    def until_decided(
+        self,
+        *objectives: str | Objective,
+        max_calls: int | None = None,
+        seconds: float | str | None = None,
+    ) -> Iterator[int]:
+        """Yield until every objective is met or missed with confidence, or a budget is spent.
+
+        The first round warms up and is set aside. Verdicts may be looked for at any time without
+        being wrong more often than the policy allows.
+
+        Args:
+            objectives: What to decide about; the timer's own objectives if left out.
+            max_calls: The most calls to collect.
+            seconds: The longest to go on, as a number or text with a unit.
+
+        Raises:
+            UsageError: There is no objective, or the body of the loop timed nothing.
+        """
+        chosen = tuple(as_objective(each) for each in objectives) or self.objectives
+        self._decision = Decision(objectives=chosen, policy=self.policy)
+        return decide(self, self._decision, max_calls=max_calls, seconds=seconds)
+
+    @property
+    def decided(self) -> dict[Objective, Verdict]:
+        """The verdicts that ``until_decided`` has reached."""
+        return self._decision.verdicts if self._decision else {}
+
+    @property
+    def samples(self) -> Samples:
+        """Every sample of every worker, in turn."""
+        parts = [cell.samples for cell in self._cells]
+        return merge_samples([*parts, *(each.samples for each in self._tagged.values())])
+
+    @property
+    def durations(self) -> tuple[float, ...]:
+        """The seconds of each call."""
+        return tuple(each / 1e9 for each in self.samples.ns)
+
+    def __len__(self) -> int:
+        """Return how many calls were timed."""
+        own = sum(len(cell.samples) for cell in self._cells)
+        return own + sum(len(each) for each in self._tagged.values())
+
+    def __bool__(self) -> bool:
+        """Return True: a timer without samples is a timer."""
+        return True
+
+    def set_aside(self) -> None:
+        """Take the samples so far for warm-up: kept, shown, and not judged."""
+        self.warm_up = merge_samples([self.warm_up, self.samples])
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop the samples, those of tagged calls too."""
+        self._first_ns = self._ended_ns = 0
+        self._free = 0
+        for cell in self._cells:
+            cell.clear()
+        for timer in self._tagged.values():
+            timer.clear()
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """When the first call began and the last one ended; zeros if there was none."""
+        ended_ns = self._ended_ns
+        if self._cell.ns:
+            ended_ns = max(ended_ns, self._started_ns + self._cell.ns[-1])
+        spans = [(self._first_ns, ended_ns)] if ended_ns else []
+        spans += [timer.span_ns for timer in self._tagged.values()]
+        spans = [span for span in spans if span[1]]
+        return min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
+
+    def fold(self) -> None:
+        """Move samples beyond a million into bins."""
+        for cell in self._cells:
+            if len(cell.ns) > EXACT:
+                cell.samples.fold()
+
+    def evidence(self) -> Evidence:
+        """Return what was measured, for objectives to be held against."""
+        samples = self.samples
+        first_ns, ended_ns = self.span_ns
+        tagged = {tags: each.evidence() for tags, each in self._tagged.items()}
+        return Evidence(
+            latency=samples,
+            calls=len(samples),
+            errors=samples.errors,
+            seconds=(ended_ns - first_ns) / 1e9 if ended_ns else None,
+            memory_bytes=self.memory_bytes,
+            tagged=tagged,
+            noise=self.noise or self._noise(),
+        )
+
+    def _noise(self) -> Noise | None:
+        """Return what happened since the first call, if nothing watched more closely."""
+        workers = sum(1 for cell in self._cells if cell.ns)
+        return self._watch.read(workers=max(1, workers)) if self._watch else None

@@ -1,0 +1,290 @@
+"""Settings, servers, and what SQLite is made to do."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+import pytest
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from pytest_concurrency.db import SqliteServer, listen, make_safe, open_server
+from pytest_concurrency.db.mariadb import MariadbServer
+from pytest_concurrency.db.other import OtherServer
+from pytest_concurrency.db.postgres import PostgresServer
+from pytest_concurrency.errors import UsageError
+
+FAMILY = """
+CREATE TABLE parent (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(9) DEFAULT 'x%y');
+CREATE TABLE child (id INT PRIMARY KEY, parent_id INT NOT NULL, twice INT AS (id * 2) STORED,
+                    FOREIGN KEY (parent_id) REFERENCES parent (id));
+INSERT INTO parent (id) VALUES (5);
+INSERT INTO child (id, parent_id) VALUES (1, 5)
+"""
+MEMORY = (
+    "--concurrency-db: {!r} is a database of one connection: workers would share it, lose writes, "
+    "and can crash Python 3.11. Write --concurrency-db=memory."
+)
+MISTAKES = {
+    "postgers": (
+        "--concurrency-db: 'postgers' is no database. 'sqlite', 'memory', 'postgres' and URLs such "
+        "as 'mariadb+pymysql://user@host' are. Write --concurrency-db=postgres."
+    ),
+    "://": (
+        "--concurrency-db: '://' is no SQLAlchemy URL. "
+        "Write --concurrency-db=dialect://user@host/name."
+    ),
+    "sqlite://": MEMORY.format("sqlite://"),
+    "sqlite:///:memory:": MEMORY.format("sqlite:///:memory:"),
+}
+ADD = text("UPDATE account SET balance = balance + 1 WHERE id = 1")
+
+
+@pytest.mark.parametrize("setting", MISTAKES)
+def test_setting_that_is_no_database_is_refused(setting):
+    """Each mistake says what to write instead."""
+    with pytest.raises(UsageError) as caught:
+        open_server(setting)
+
+    assert str(caught.value) == MISTAKES[setting]
+
+
+def test_setting_opens_the_right_server(postgres_server, mariadb_url, tmp_path, run_name):
+    """Names and URLs lead to the server that they mean."""
+    url = postgres_server.url.render_as_string(hide_password=False)
+    opened = {
+        "sqlite": SqliteServer,
+        "memory": SqliteServer,
+        f"sqlite:///{tmp_path}/app.db": SqliteServer,
+        "postgres": PostgresServer,
+        url: PostgresServer,
+        mariadb_url: MariadbServer,
+    }
+    for setting, kind in opened.items():
+        server = open_server(setting, run=run_name if setting == "postgres" else None)
+        assert isinstance(server, kind)
+        assert server.describe()
+        server.stop()
+
+
+def test_unknown_way_to_begin_is_refused():
+    """A misspelt begin mode is corrected."""
+    with pytest.raises(UsageError) as caught:
+        SqliteServer(begin="immedi")
+
+    assert str(caught.value) == (
+        "SqliteServer: begin='immedi' is no way to begin a transaction. "
+        "'immediate', 'deferred' and 'driver' are. Write begin='immediate'."
+    )
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_threads_lose_no_increment(bank_schema, memory):
+    """Twenty workers read and write back what they read: nothing is lost, nobody is refused."""
+    server = SqliteServer(memory=memory)
+
+    def add(engine):
+        for _ in range(5):
+            with engine.begin() as connection:
+                seen = connection.scalar(text("SELECT balance FROM account WHERE id = 1"))
+                connection.execute(
+                    text("UPDATE account SET balance = :b WHERE id = 1"), {"b": seen + 1}
+                )
+
+    with server.template("bank", bank_schema).clone() as database:
+        engine = database.engine()
+        workers = [threading.Thread(target=add, args=(engine,)) for _ in range(20)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(30)
+        with engine.connect() as connection:
+            total = connection.scalar(text("SELECT balance FROM account WHERE id = 1"))
+    server.stop()
+
+    assert total == 10 + 100
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_clones_are_apart(bank_schema, memory):
+    """What is committed in one clone is in no other, and not in the template."""
+    server = SqliteServer(memory=memory)
+    template = server.template("bank", bank_schema)
+    assert server.template("bank", bank_schema) is template
+    with template.clone() as first, template.clone() as second:
+        with first.engine().begin() as connection:
+            connection.execute(ADD)
+        with second.engine().connect() as connection:
+            assert connection.scalar(text("SELECT balance FROM account WHERE id = 1")) == 10
+    server.stop()
+
+
+def test_begin_is_ours_and_can_be_chosen(on):
+    """BEGIN is sent as asked: by the server, by one transaction, or not in autocommit."""
+    engine = on("sqlite").engine()
+    sent = []
+    stop = listen(engine, lambda _c, kind, sql, _p: sent.append(f"{kind}: {sql}"))
+    for options in ({}, {"sqlite_begin": "immediate"}, {"isolation_level": "AUTOCOMMIT"}):
+        with engine.connect().execution_options(**options) as connection:
+            connection.execute(text("SELECT 1"))
+            connection.commit()
+    stop()
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 2"))
+
+    assert sent == [
+        "statement: BEGIN", "statement: SELECT 1", "commit: COMMIT",
+        "statement: BEGIN IMMEDIATE", "statement: SELECT 1", "commit: COMMIT",
+        "statement: SELECT 1", "commit: COMMIT",
+    ]  # fmt: skip
+
+
+def test_points_cover_savepoints_and_rollbacks(on):
+    """Everything that reaches the database is heard of before it is sent."""
+    engine = on("postgres").engine()
+    heard = []
+    stop = listen(engine, lambda _c, kind, sql, _p: heard.append((kind, sql.split()[0])))
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        connection.begin_nested().rollback()
+        connection.begin_nested().commit()
+        connection.rollback()
+    stop()
+
+    assert heard == [
+        ("statement", "SELECT"),
+        ("statement", "SAVEPOINT"),
+        ("statement", "ROLLBACK"),
+        ("statement", "SAVEPOINT"),
+        ("statement", "RELEASE"),
+        ("rollback", "ROLLBACK"),
+    ]
+
+
+def test_files_are_gone_unless_kept(bank_schema):
+    """A closed clone leaves no file; a kept one stays, and its command finds it."""
+    server = SqliteServer()
+    template = server.template("bank", bank_schema)
+    database = template.clone()
+    with database.engine().begin() as connection:
+        connection.execute(ADD)
+    directory = server._directory
+    database.close()
+    assert [path.name for path in directory.iterdir()] == ["template-1.db"]
+
+    kept = template.clone()
+    kept.close(keep=True)
+    server.stop()
+    assert kept.connect_command == f"sqlite3 {kept.url.database}"
+    assert {path.name for path in directory.iterdir()} == {"clone-3.db", "kept"}
+    shutil.rmtree(directory)
+
+
+def test_files_of_killed_processes_are_swept(tmp_path, monkeypatch):
+    """The next run deletes what a killed one left, not what was kept, nor what is in use."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ["9999999-dead", "9999999-kept", f"{os.getpid()}-alive"]
+    for name in names:
+        (tmp_path / f"pytest-concurrency-sqlite-{name}").mkdir()
+    (tmp_path / "pytest-concurrency-sqlite-9999999-kept" / "kept").touch()
+
+    SqliteServer().stop()
+
+    left = {path.name.removeprefix("pytest-concurrency-sqlite-") for path in tmp_path.iterdir()}
+    assert left == {names[1], names[2]}
+
+
+def test_make_safe_serves_engines_of_the_projects_own(tmp_path):
+    """A project's own file gets WAL, a busy time-out and an explicit BEGIN."""
+    engine = make_safe(create_engine(f"sqlite:///{tmp_path}/app.db"), timeout=1.5)
+    with engine.connect() as connection:
+        pragmas = {
+            name: connection.scalar(text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "busy_timeout", "foreign_keys")
+        }
+    engine.dispose()
+
+    assert pragmas == {"journal_mode": "wal", "busy_timeout": 1500, "foreign_keys": 1}
+
+
+def test_reader_that_writes_too_late_is_refused_at_once(on):
+    """A refusal that no waiting can cure is not waited for."""
+    engine = on("sqlite").engine()
+    with engine.connect() as first, engine.connect() as second:
+        for connection in (first, second):
+            connection.execute(text("SELECT * FROM account")).all()
+        first.execute(ADD)
+        with pytest.raises(OperationalError, match="database is locked"):
+            second.execute(ADD)
+
+
+def test_mariadb_clones_keep_keys_and_rows(mariadb_server):
+    """Foreign keys, defaults, generated columns and rows are in the clone, and it is apart."""
+
+    def build(engine):
+        with engine.begin() as connection:
+            for statement in FAMILY.split(";"):
+                connection.execute(text(statement))
+
+    template = mariadb_server.template("family", build)
+    with template.clone() as database, template.clone() as other:
+        engine = database.engine()
+        with engine.begin() as connection:
+            assert connection.execute(text("SELECT * FROM child")).all() == [(1, 5, 2)]
+            connection.execute(text("INSERT INTO parent () VALUES ()"))
+            assert connection.execute(text("SELECT * FROM parent ORDER BY id")).all() == [
+                (5, "x%y"),
+                (6, "x%y"),
+            ]
+        with engine.connect() as connection, pytest.raises(Exception, match="foreign key"):
+            connection.execute(text("INSERT INTO child (id, parent_id) VALUES (2, 99)"))
+        with other.engine().connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM parent")) == 1
+
+
+def test_other_databases_are_built_anew(tmp_path, bank_schema):
+    """A database that knows no clones is emptied and built for every test."""
+    url = f"sqlite:///{tmp_path}/other.db"
+    server = OtherServer(url)
+    template = server.template("bank", bank_schema)
+    for _ in range(2):
+        with template.clone() as database, database.engine().begin() as connection:
+            assert connection.scalar(text("SELECT balance FROM account WHERE id = 1")) == 10
+            connection.execute(ADD)
+    server.stop()
+    with (
+        OtherServer(url).template("bank", bank_schema).clone(),
+        pytest.raises(UsageError) as caught,
+    ):
+        OtherServer(url)
+
+    assert str(caught.value) == (
+        f"--concurrency-db: {url} has tables: account, doctor. "
+        "It would be emptied before every test. Write the URL of an empty database."
+    )
+
+
+def test_importing_the_room_imports_nothing_else():
+    """The room's names are loaded when they are used."""
+    code = (
+        "import sys; import pytest_concurrency.db;"
+        "print([n for n in sys.modules if n.split('.')[0] in ('sqlalchemy', 'psycopg')])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout.strip() == "[]"
+
+
+def test_engines_prepared_by_the_server_do_not_listen_twice(on):
+    """An engine gets its BEGIN once."""
+    database = on("sqlite")
+    engine = database.engine()
+    sent = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, sql, *_: sent.append(sql))
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+    assert sent == ["BEGIN", "SELECT 1"]

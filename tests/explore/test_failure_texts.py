@@ -1,0 +1,152 @@
+"""What a failure says, in full."""
+
+# ruff: noqa: E501 - texts are as wide as they are shown
+
+import re
+import threading
+from textwrap import dedent
+
+import pytest
+
+from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.settings import Settings
+
+
+class Counter:
+    def __init__(self):
+        self.value = 0
+
+    def increment(self):
+        value = self.value
+        self.value = value + 1
+
+
+class Accounts:
+    def __init__(self):
+        self.lock_a = threading.Lock()
+        self.lock_b = threading.Lock()
+
+    def forth(self):
+        with self.lock_a, self.lock_b:
+            pass
+
+    def back(self):
+        with self.lock_b, self.lock_a:
+            pass
+
+
+class Box:
+    def __init__(self):
+        self.full = False
+        self.changed = threading.Condition()
+
+    def wait(self):
+        if not self.full:
+            with self.changed:
+                self.changed.wait()
+
+    def fill(self):
+        self.full = True
+        with self.changed:
+            self.changed.notify()
+
+
+def _text(body):
+    with pytest.raises(BaseException) as caught:  # noqa: PT011 - what it is, is asserted below
+        interleave(body, settings=Settings())
+    error = caught.value
+    whole = (
+        f"{error}\n{error.__notes__[-1]}"
+        if type(error).__name__ == "Deadlock"
+        else error.__notes__[-1]
+    )
+    whole = re.sub(r"[\d,.]+ m?s\b", "N ms", whole)
+    whole = re.sub(r"(_texts\.py:)(\d+)-(\d+)", r"\1\2 to \1\3", whole)
+    return re.sub(r"_texts\.py:\d+", lambda at: f"_texts.py:{_name(at[0])}", whole)
+
+
+def _name(at):
+    """Write a line as its distance from the class it is in."""
+    from pathlib import Path
+
+    line = int(at.partition(":")[2])
+    source = Path(__file__).read_text(encoding="utf-8").splitlines()
+    start = next(i for i in range(line, 0, -1) if source[i - 1].startswith(("class ", "def ")))
+    return f"+{line - start}"
+
+
+def _expect(text):
+    return dedent(text).strip("\n")
+
+
+def test_race_is_shown_as_a_timeline():
+    """A lost update: columns, values, the lost write, the lines to hold together, the replay."""
+
+    def body(run):
+        counter = Counter()
+        run(counter.increment, counter.increment)
+        assert counter.value == 2
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 3, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+5
+            value = self.value
+            reads value = 0
+        2                                       test_failure_texts.py:+5
+                                                  value = self.value
+                                                  reads value = 0
+        3                                       test_failure_texts.py:+6
+                                                  self.value = value + 1
+                                                  value: 0 -> 1
+        4 test_failure_texts.py:+6
+            self.value = value + 1
+            value: 1 -> 1
+            <- worker 1's write is lost
+
+        Held together, test_failure_texts.py:+5 to _texts.py:+6 in both workers removes it (0 of 4 schedules fail).
+        Replay: interleave(replay='T0x1 T1x*')
+    """)
+
+
+def test_deadlock_is_shown_as_a_cycle():
+    """A deadlock: who holds what, taken where, and wants what, where."""
+
+    def body(run):
+        accounts = Accounts()
+        run(accounts.forth, accounts.back)
+
+    assert _text(body) == _expect("""
+        Deadlock among 2 workers:
+
+          worker 0  holds  Accounts.lock_a  taken at test_failure_texts.py:+6
+                    wants  Accounts.lock_b  at       test_failure_texts.py:+6
+          worker 1  holds  Accounts.lock_b  taken at test_failure_texts.py:+10
+                    wants  Accounts.lock_a  at       test_failure_texts.py:+10
+
+        Taking both locks in one order removes it.
+
+        Found by schedule 4, N ms.
+        Replay: interleave(replay='T0x2 T1x*')
+    """)
+
+
+def test_missed_notification_is_told_from_a_cycle():
+    """A wait that nobody will end: where it waits, and why nobody can."""
+
+    def body(run):
+        box = Box()
+        run(box.wait, box.fill)
+
+    assert _text(body) == _expect("""
+        Deadlock: 1 worker waits for ever:
+
+          worker 0  waits  in Box.changed.wait()  at       test_failure_texts.py:+8  self.changed.wait()
+
+        Nobody is left to wake it: a notification came before the wait, or never. Wait in a loop that
+        checks the condition under the lock, and change the condition under the same lock.
+
+        Found by schedule 3, N ms.
+        Replay: interleave(replay='T0x1 T1x*')
+    """)
