@@ -17,9 +17,23 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=5, ge=1)
     max_overflow: int = Field(default=5, ge=0)
     pool_timeout: float = Field(default=2.0, gt=0)
-    token_secret: SecretStr = SecretStr("change-me-in-production-0123456789abcdef")
+    """Seconds to wait for a connection before a request is answered 503."""
+    authentication: bool = True
+    """Whether requests need a token."""
+    token_secret: SecretStr | None = Field(default=None, min_length=32)
+    """Signs tokens; without it each process makes one up, and its tokens end with it."""
     token_lifetime: timedelta = timedelta(minutes=30)
-    rate_limit: str = "0/second"
-    """Requests of one client; ``0/second`` is no limit."""
+    demo_password: SecretStr | None = None
+    """The password of the five synthetic users; without it nobody gets a token here."""
+    rate_limit: str | None = None
+    """Requests of one client, such as ``100/minute``."""
+    rate_limit_storage: str = "memory://"
+    """Where they are counted; ``redis://host`` for several processes."""
+    cache_url: str | None = None
+    """A Redis that keeps what rarely changes; the service does without one."""
+    cache_lifetime: timedelta = timedelta(minutes=1)
+    clean_up_every: timedelta = timedelta(hours=1)
+    """How often expired idempotency records are removed."""
     solver_seconds: float = Field(default=10.0, gt=0)
+    log_requests: bool = True
     log_json: bool = False

@@ -1,4 +1,4 @@
-"""The digest: a long task that sums up everybody's coming week, one part at a time."""
+"""The digest: a long task that counts everybody's shifts, one part of the people at a time."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from residency.store.models import Assignment, Base
+from residency.store.engine import reading
+from residency.store.models import Assignment, Base, DigestLine
 
 
-def digest_step(sessions: sessionmaker[Session]) -> Callable[[int], Iterable[Base]]:
-    """Return what does one step: it counts the shifts of one part of the people."""
+def digest_step(
+    sessions: sessionmaker[Session], *, task_id: int, steps: int
+) -> Callable[[int], Iterable[Base]]:
+    """Return what does one step of so many: it counts the shifts of its share of the people."""
 
     def step(number: int) -> Iterable[Base]:
+        counts = (
+            select(Assignment.person_id, func.count())
+            .where(Assignment.person_id % steps == number)
+            .group_by(Assignment.person_id)
+        )
         with sessions() as session:
-            session.execute(
-                select(Assignment.person_id, func.count())
-                .where(Assignment.person_id % 10 == number % 10)
-                .group_by(Assignment.person_id)
-            ).all()
-        return ()
+            return [
+                DigestLine(task_id=task_id, person_id=person_id, shifts=shifts)
+                for person_id, shifts in reading(session).execute(counts)
+            ]
 
     return step

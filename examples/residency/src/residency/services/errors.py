@@ -35,11 +35,29 @@ class StaleVersion(Refusal):
     title = "Edited in between"
 
 
+class BeingEdited(Refusal):
+    """Somebody else is editing it at this moment."""
+
+    title = "Being edited"
+
+
+class NoteFull(Refusal):
+    """A note has no room for another line."""
+
+    title = "Note full"
+
+
 class KeyReused(Refusal):
     """An idempotency key was used before, for something else."""
 
     status = 422
     title = "Idempotency key reused"
+
+
+class InProgress(Refusal):
+    """The first request with this idempotency key has no answer yet."""
+
+    title = "Still being worked on"
 
 
 class SwapConflict(Refusal):
@@ -48,10 +66,23 @@ class SwapConflict(Refusal):
     title = "Swap not possible"
 
 
-class GenerationRunning(Refusal):
-    """A schedule is being generated."""
+class NothingToPlan(Refusal):
+    """There are no blocks between the days."""
 
-    title = "A schedule is being generated"
+    status = 422
+    title = "No blocks"
+
+
+class RunOver(Refusal):
+    """A schedule run that ended already, or was given up."""
+
+    title = "The run is over"
+
+
+class TaskEnded(Refusal):
+    """A task that is over cannot be cancelled."""
+
+    title = "The task is over"
 
 
 class VersionConflict(Refusal):

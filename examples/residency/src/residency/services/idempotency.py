@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from residency.services.errors import KeyReused
+from residency.services.errors import InProgress, KeyReused
 from residency.services.locks import take_lock
 from residency.store.models import IdempotencyRecord, now
 
@@ -82,6 +82,19 @@ def _insert(session: Session, *, key: str, body_hash: str, moment: datetime) -> 
     }
     statement = insert(IdempotencyRecord).values(row).on_conflict_do_nothing()
     return bool(session.execute(statement.returning(IdempotencyRecord.id)).scalar())
+
+
+def recorded_answer(claim: Claim) -> tuple[int, dict[str, Any]]:
+    """Return the status code and the answer that a claimed key was given before.
+
+    Raises:
+        InProgress: There is none yet.
+    """
+    record = claim.record
+    if record.status_code is None or record.answer is None:
+        detail = f"The first request with the key {record.key!r} has no answer yet."
+        raise InProgress(detail, advice="Send the same request again in a moment.")
+    return record.status_code, record.answer
 
 
 def mark_completed(

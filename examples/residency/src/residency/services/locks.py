@@ -7,23 +7,20 @@ from hashlib import blake2b
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-_TAKE_ROW = text(
-    "INSERT INTO mutex (name, holder) VALUES (:name, '') "
-    "ON CONFLICT (name) DO UPDATE SET holder = excluded.holder"
-)
+_TAKE_WRITE_LOCK = text("UPDATE mutex SET name = name WHERE name = ''")
 _TAKE_ADVISORY = text("SELECT pg_advisory_xact_lock(:number)")
 
 
 def take_lock(session: Session, name: str) -> None:
     """Wait for a name's lock and hold it until this transaction ends.
 
-    PostgreSQL has advisory locks, one for each name. SQLite has none: writing the name's row takes
-    the one write lock of the whole database, so there everybody waits for everybody.
+    PostgreSQL has advisory locks, one for each name. SQLite has none: any write takes the one
+    write lock of the whole database, so there everybody waits for everybody, whatever the name.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_TAKE_ADVISORY, {"number": lock_number(name)})
     else:
-        session.execute(_TAKE_ROW, {"name": name})
+        session.execute(_TAKE_WRITE_LOCK)
 
 
 def lock_number(name: str) -> int:

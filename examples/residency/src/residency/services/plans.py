@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -91,16 +92,25 @@ def retried(
     *,
     attempts: int = MOST_ATTEMPTS,
     before_sleep: Callable[[RetryCallState], None] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> T:
     """Do something in a transaction of its own, again if another one got in its way.
 
     Waits longer each time, up to a limit, and never the same as others who wait.
+
+    Args:
+        sessions: Make the transactions.
+        action: What to do in one.
+        attempts: How often to try at most; the last error is passed on.
+        before_sleep: Told of each wait.
+        sleep: Waits.
     """
     retrying = Retrying(
         stop=stop_after_attempt(attempts),
         wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
         retry=retry_if_exception_type((VersionConflict, OperationalError)),
         before_sleep=before_sleep,
+        sleep=sleep,
         reraise=True,
     )
     for attempt in retrying:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from residency.domain.swaps import Shift, Taker, conflict
 from residency.services.errors import NotFound, SwapConflict
 from residency.services.locks import take_lock
-from residency.store.models import Absence, Assignment, Person, ScheduleRun, SwapRequest
+from residency.store.models import Absence, Assignment, Block, Person, ScheduleRun, SwapRequest
 
 SCHEDULE_LOCK = "schedule"
 """Held by whoever changes who works when, for as long as the change takes."""
@@ -37,59 +37,110 @@ def request_swap(
         NotFound: A shift or a person does not exist.
         SwapConflict: The swap would break the schedule; nothing is changed.
     """
-    _check_known(session, assignment_id, taker_id, return_assignment_id)
     take_lock(session, SCHEDULE_LOCK)
+    _check_people(session, owner_id, taker_id)
+    given = _assignment(session, assignment_id)
+    back = _assignment(session, return_assignment_id) if return_assignment_id else None
     wish = SwapRequest(
-        assignment_id=assignment_id,
+        assignment_id=given.id,
+        block_id=given.block_id,
+        owner_id=owner_id,
         taker_id=taker_id,
-        return_assignment_id=return_assignment_id,
+        return_assignment_id=back.id if back else None,
+        return_block_id=back.block_id if back else None,
     )
-    session.add(wish)
     if is_generating(session):
         wish.status = "queued"
         wish.reason = "A schedule is being generated; the swap is decided when it is done."
-        session.flush()
-        return wish
-    reason = carry_out(session, wish, owner_id=owner_id)
-    if reason is not None:
-        session.expunge(wish)
-        raise SwapConflict(reason, advice="Ask for another shift, or do what the reason says.")
+    else:
+        reason = carry_out(session, given, back, owner_id=owner_id, taker_id=taker_id)
+        if reason is not None:
+            raise SwapConflict(reason, advice="Ask for another shift, or do what the reason says.")
+        wish.status = "done"
+    session.add(wish)
     session.flush()
     return wish
 
 
 def is_generating(session: Session) -> bool:
-    """Say whether a schedule is being generated."""
-    running = select(ScheduleRun.id).where(ScheduleRun.status == "running").limit(1)
-    return session.scalar(running) is not None
+    """Say whether a schedule is being generated, or is about to be."""
+    active = select(ScheduleRun.id).where(ScheduleRun.status.in_(("running", "waiting"))).limit(1)
+    return session.scalar(active) is not None
 
 
-def carry_out(session: Session, wish: SwapRequest, *, owner_id: int) -> str | None:
+def carry_out(
+    session: Session,
+    given: Assignment,
+    back: Assignment | None,
+    *,
+    owner_id: int,
+    taker_id: int,
+) -> str | None:
     """Make a swap under the schedule's lock; return why not, if it cannot be made."""
-    with session.no_autoflush:
-        given = _locked(session, wish.assignment_id)
-        back = _locked(session, wish.return_assignment_id) if wish.return_assignment_id else None
-        taker = session.get_one(Person, wish.taker_id)
-        owner = session.get_one(Person, owner_id)
+    taker = session.get_one(Person, taker_id)
+    owner = session.get_one(Person, owner_id)
+    reason = conflict(
+        _shift(given),
+        owner_id=owner_id,
+        taker=_taker(session, taker),
+        freed=back.block_id if back else None,
+    )
+    if reason is None and back is not None:
         reason = conflict(
-            _shift(given),
-            owner_id=owner_id,
-            taker=_taker(session, taker),
-            freed=back.block_id if back else None,
+            _shift(back), owner_id=taker_id, taker=_taker(session, owner), freed=given.block_id
         )
-        if reason is None and back is not None:
-            reason = conflict(
-                _shift(back),
-                owner_id=taker.id,
-                taker=_taker(session, owner),
-                freed=given.block_id,
-            )
-    if reason is not None:
-        wish.status, wish.reason = "refused", reason
-        return reason
-    _exchange(session, given, back, owner=owner, taker=taker)
-    wish.status = "done"
-    return None
+    if reason is None:
+        _exchange(session, given, back, owner=owner, taker=taker)
+    return reason
+
+
+def decide_queued(session: Session) -> Sequence[SwapRequest]:
+    """Decide every swap that waited for a schedule, in the order in which they were asked for."""
+    waiting = session.scalars(
+        select(SwapRequest).where(SwapRequest.status == "queued").order_by(SwapRequest.id)
+    ).all()
+    for wish in waiting:
+        reason = _decide(session, wish)
+        wish.status, wish.reason = ("done", "") if reason is None else ("refused", reason)
+        session.flush()
+    return waiting
+
+
+def _decide(session: Session, wish: SwapRequest) -> str | None:
+    """Carry out a wish on the schedule as it is now; return why not, if it cannot be."""
+    given = _shift_of(session, wish.owner_id, wish.block_id)
+    if given is None:
+        return _gone(session, wish.owner_id, wish.block_id)
+    back = None
+    if wish.return_block_id is not None:
+        back = _shift_of(session, wish.taker_id, wish.return_block_id)
+        if back is None:
+            return _gone(session, wish.taker_id, wish.return_block_id)
+    reason = carry_out(session, given, back, owner_id=wish.owner_id, taker_id=wish.taker_id)
+    if reason is None:
+        wish.assignment_id = given.id
+        wish.return_assignment_id = back.id if back else None
+    return reason
+
+
+def _gone(session: Session, person_id: int, block_id: int) -> str:
+    """Return why somebody has not the shift that they had: it was given away, or planned away."""
+    person, block = session.get_one(Person, person_id), session.get_one(Block, block_id)
+    shift = f"{block.day:%a %d %b} {block.half}"
+    given = session.scalars(
+        select(Person.name)
+        .join(SwapRequest, SwapRequest.taker_id == Person.id)
+        .join(Assignment, Assignment.id == SwapRequest.assignment_id)
+        .where(
+            SwapRequest.owner_id == person_id,
+            SwapRequest.block_id == block_id,
+            SwapRequest.status == "done",
+            Assignment.person_id == SwapRequest.taker_id,
+        )
+    ).first()
+    if given is not None:
+        return f"{given} has the shift {shift} by now. Ask them."
+    return f"{person.name} does not work on {shift} in the new schedule."
 
 
 def _exchange(
@@ -108,38 +159,33 @@ def _exchange(
     session.flush()
 
 
-def decide_queued(session: Session) -> Sequence[SwapRequest]:
-    """Decide every swap that waited for a schedule, in the order in which they were asked for."""
-    waiting = session.scalars(
-        select(SwapRequest).where(SwapRequest.status == "queued").order_by(SwapRequest.id)
-    ).all()
-    for wish in waiting:
-        wish.reason = ""
-        owner = session.get_one(Assignment, wish.assignment_id).person_id
-        carry_out(session, wish, owner_id=owner)
-    session.flush()
-    return waiting
+def _check_people(session: Session, *numbers: int) -> None:
+    for number in numbers:
+        if session.get(Person, number) is None:
+            detail = f"There is no person {number}."
+            raise NotFound(detail, advice="List the people: GET /people.")
 
 
-def _check_known(
-    session: Session, assignment_id: int, taker_id: int, return_assignment_id: int | None
-) -> None:
-    for number in (assignment_id, return_assignment_id):
-        if number is not None and session.get(Assignment, number) is None:
-            detail = f"There is no assignment {number}."
-            raise NotFound(detail, advice="List the assignments: GET /assignments.")
-    if session.get(Person, taker_id) is None:
-        detail = f"There is no person {taker_id}."
-        raise NotFound(detail, advice="List the people: GET /people.")
-
-
-def _locked(session: Session, assignment_id: int) -> Assignment:
-    return session.scalars(
+def _assignment(session: Session, assignment_id: int) -> Assignment:
+    found = session.scalars(
         select(Assignment)
         .where(Assignment.id == assignment_id)
         .with_for_update()
         .execution_options(populate_existing=True)
-    ).one()
+    ).one_or_none()
+    if found is None:
+        detail = f"There is no assignment {assignment_id}."
+        raise NotFound(detail, advice="List the assignments: GET /assignments.")
+    return found
+
+
+def _shift_of(session: Session, person_id: int, block_id: int) -> Assignment | None:
+    return session.scalars(
+        select(Assignment)
+        .where(Assignment.person_id == person_id, Assignment.block_id == block_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
 
 
 def _shift(assignment: Assignment) -> Shift:

@@ -8,17 +8,13 @@ from collections.abc import Awaitable, Callable, Iterable
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from residency.services.errors import NotFound, Refusal
+from residency.services.errors import NotFound, TaskEnded
+from residency.store.engine import reading
 from residency.store.models import Base, Task
 
 Step = Callable[[int], Iterable[Base]]
 AsyncStep = Callable[[int], Awaitable[Iterable[Base]]]
-
-
-class TaskEnded(Refusal):
-    """A task that is over cannot be cancelled."""
-
-    title = "The task is over"
+ACTIVE = ("running", "cancelling")
 
 
 def create_task(session: Session, *, kind: str, steps: int = 10) -> Task:
@@ -38,7 +34,7 @@ def get_task(session: Session, task_id: int) -> Task:
     task = session.get(Task, task_id, populate_existing=True)
     if task is None:
         detail = f"There is no task {task_id}."
-        raise NotFound(detail, advice="List the tasks: GET /tasks.")
+        raise NotFound(detail, advice="Start one: POST /tasks.")
     return task
 
 
@@ -64,8 +60,8 @@ def run_steps(
     task_id: int,
     step: Step,
     *,
-    stop: Callable[[], bool] | None = None,
-    clean_up: Callable[[], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    clean_up: Callable[[], None] = lambda: None,
 ) -> str:
     """Run a task in the caller's thread; return how it ended.
 
@@ -79,14 +75,16 @@ def run_steps(
         stop: Asked before each step whether to stop, besides the table.
         clean_up: Called when the task is cancelled or fails.
     """
-    run = _Run(sessions, task_id, clean_up)
-    with run:
-        for number in range(run.steps):
-            if (stop is not None and stop()) or run.is_cancelled():
-                return run.end("cancelled")
-            run.rows.extend(step(number))
-            run.step = number + 1
-        return run.commit()
+    work = Work(sessions, task_id)
+    try:
+        for number in range(work.begin()):
+            if stop() or work.is_cancelled():
+                return work.give_up("cancelled", clean_up)
+            work.add(step(number))
+        return work.finish(clean_up)
+    except BaseException:
+        work.give_up("failed", clean_up)
+        raise
 
 
 async def run_steps_async(
@@ -94,71 +92,82 @@ async def run_steps_async(
     task_id: int,
     step: AsyncStep,
     *,
-    clean_up: Callable[[], None] | None = None,
+    clean_up: Callable[[], None] = lambda: None,
 ) -> str:
-    """Run a task as an asyncio task; cancelling that cancels it, as asking in the table does."""
-    run = _Run(sessions, task_id, clean_up)
-    with run:
-        for number in range(run.steps):
-            if run.is_cancelled():
-                return run.end("cancelled")
-            run.rows.extend(await step(number))
-            run.step = number + 1
-        return run.commit()
+    """Run a task as an asyncio task; cancelling that cancels it, as asking in the table does.
+
+    The loop goes on while the database works. A task that is cancelled while its rows are being
+    written is wholly done or wholly cancelled, as the table says.
+    """
+    work = Work(sessions, task_id)
+    try:
+        for number in range(await asyncio.to_thread(work.begin)):
+            if await asyncio.to_thread(work.is_cancelled):
+                return await asyncio.to_thread(work.give_up, "cancelled", clean_up)
+            work.add(await step(number))
+        writing = asyncio.ensure_future(asyncio.to_thread(work.finish, clean_up))
+        try:
+            return await asyncio.shield(writing)
+        finally:
+            await asyncio.wait([writing])
+    except BaseException as error:
+        how = "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"
+        await asyncio.shield(asyncio.to_thread(work.give_up, how, clean_up))
+        raise
 
 
-class _Run:
-    """One task from its first step to its entry in the table."""
+class Work:
+    """What a task has prepared, until it is written or given up."""
 
-    def __init__(
-        self,
-        sessions: sessionmaker[Session],
-        task_id: int,
-        clean_up: Callable[[], None] | None,
-    ) -> None:
+    def __init__(self, sessions: sessionmaker[Session], task_id: int) -> None:
+        """Take on a task of the table."""
         self._sessions = sessions
         self._task_id = task_id
-        self._clean_up = clean_up
-        self.rows: list[Base] = []
-        self.step = 0
-        with sessions() as session:
-            self.steps = get_task(session, task_id).steps
+        self._rows: list[Base] = []
+        self._step = 0
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if error is not None:
-            self.end("cancelled" if isinstance(error, asyncio.CancelledError) else "failed")
+    def begin(self) -> int:
+        """Return how many steps there are."""
+        with self._sessions() as session:
+            return get_task(reading(session), self._task_id).steps
 
     def is_cancelled(self) -> bool:
         """Say whether somebody has asked the task to stop."""
         with self._sessions() as session:
-            status = session.scalar(select(Task.status).where(Task.id == self._task_id))
+            status = reading(session).scalar(select(Task.status).where(Task.id == self._task_id))
         return status == "cancelling"
 
-    def commit(self) -> str:
-        """Write all rows and the end of the task together, or neither."""
+    def add(self, rows: Iterable[Base]) -> None:
+        """Keep what a step has prepared."""
+        self._rows.extend(rows)
+        self._step += 1
+
+    def finish(self, clean_up: Callable[[], None]) -> str:
+        """Write all rows and the end of the task together, or, if it was cancelled, neither."""
         with self._sessions() as session:
-            session.add_all(self.rows)
-            session.flush()
-            result = session.execute(
+            ended = session.execute(
                 update(Task)
                 .where(Task.id == self._task_id, Task.status == "running")
-                .values(status="done", step=self.step)
+                .values(status="done", step=self._step)
             )
-            if result.rowcount:  # type: ignore[attr-defined]
+            if ended.rowcount:  # type: ignore[attr-defined]
+                session.add_all(self._rows)
                 session.commit()
                 return "done"
-            session.rollback()
-        return self.end("cancelled")
+        return self.give_up("cancelled", clean_up)
 
-    def end(self, status: str) -> str:
-        """Clean up, and say in the table how it ended."""
-        if self._clean_up is not None:
-            self._clean_up()
-        with self._sessions.begin() as session:
-            session.execute(
-                update(Task).where(Task.id == self._task_id).values(status=status, step=self.step)
-            )
+    def give_up(self, status: str, clean_up: Callable[[], None]) -> str:
+        """Say in the table how the task ended, and clean up, unless it has ended already."""
+        is_first = True
+        try:
+            with self._sessions.begin() as session:
+                ended = session.execute(
+                    update(Task)
+                    .where(Task.id == self._task_id, Task.status.in_(ACTIVE))
+                    .values(status=status, step=self._step)
+                )
+                is_first = bool(ended.rowcount)  # type: ignore[attr-defined]
+        finally:
+            if is_first:
+                clean_up()
         return status

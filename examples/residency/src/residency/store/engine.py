@@ -5,22 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
+
+LOCK_SECONDS = 5
+"""How long a statement waits for a lock before it is given up, on every back end."""
+
+READ_ONLY: dict[str, Any] = {"postgresql_readonly": True, "sqlite_begin": "BEGIN DEFERRED"}
+"""Execution options of transactions that only read: on SQLite they then wait for no writer."""
 
 
 def make_engine(url: str, **options: Any) -> Engine:
-    """Make an engine; SQLite is set up so that it is safe under threads.
+    """Make an engine that waits for locks for five seconds at most.
 
-    SQLite: WAL, ``BEGIN IMMEDIATE``, a busy time-out of five seconds, foreign keys enforced.
+    SQLite is set up so that it is safe under threads: WAL, ``BEGIN IMMEDIATE``, foreign keys
+    enforced. A connection that broke is replaced before anybody gets it.
 
     Args:
         url: An SQLAlchemy URL.
         options: For ``create_engine``.
     """
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, **options)
-    engine = create_engine(url, connect_args={"timeout": 5.0}, **options)
-    make_sqlite_safe(engine)
-    return engine
+    if make_url(url).get_backend_name() == "sqlite":
+        engine = create_engine(url, connect_args={"timeout": float(LOCK_SECONDS)}, **options)
+        make_sqlite_safe(engine)
+        return engine
+    limit = {"options": f"-c lock_timeout={LOCK_SECONDS}s"}
+    return create_engine(url, pool_pre_ping=True, connect_args=limit, **options)
+
+
+def reading(session: Session) -> Session:
+    """Let a session's transaction, which has not begun, only read; return the session.
+
+    On SQLite it then takes no lock that others wait for, however long it lasts.
+    """
+    session.connection(execution_options=READ_ONLY)
+    return session
 
 
 def make_sqlite_safe(engine: Engine) -> None:
@@ -36,4 +55,5 @@ def make_sqlite_safe(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        begin = connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE")
+        connection.exec_driver_sql(begin)

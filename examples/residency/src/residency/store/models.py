@@ -13,6 +13,7 @@ from sqlalchemy import (
     Dialect,
     ForeignKey,
     Index,
+    MetaData,
     String,
     TypeDecorator,
     UniqueConstraint,
@@ -45,6 +46,15 @@ def now() -> datetime:
 class Base(DeclarativeBase):
     """What all tables share."""
 
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
     type_annotation_map = {datetime: Moment, dict[str, Any]: JSON}  # noqa: RUF012 - declarative
 
 
@@ -53,10 +63,8 @@ class Person(Base):
 
     __tablename__ = "person"
     __table_args__ = (
-        CheckConstraint("role in ('resident', 'faculty')", name="person_role"),
-        CheckConstraint(
-            "(role = 'resident') = (year is not null)", name="person_year_of_residents_only"
-        ),
+        CheckConstraint("role in ('resident', 'faculty')", name="role"),
+        CheckConstraint("(role = 'resident') = (year is not null)", name="year_of_residents_only"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -86,7 +94,7 @@ class Block(Base):
     __tablename__ = "block"
     __table_args__ = (
         UniqueConstraint("day", "half"),
-        CheckConstraint("half in ('AM', 'PM')", name="block_half"),
+        CheckConstraint("half in ('AM', 'PM')", name="half"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -130,21 +138,32 @@ class Absence(Base):
 
 
 class SwapRequest(Base):
-    """A wish to take over, give away or exchange a shift."""
+    """A wish to take over, give away or exchange a shift.
+
+    The shifts are named by block and person, because a new schedule replaces the assignments.
+    """
 
     __tablename__ = "swap_request"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    assignment_id: Mapped[int] = mapped_column(ForeignKey("assignment.id"), index=True)
-    """The shift that changes hands."""
+    assignment_id: Mapped[int | None] = mapped_column(
+        ForeignKey("assignment.id", ondelete="SET NULL"), index=True
+    )
+    """The shift that changes hands, as long as its schedule stands."""
+    block_id: Mapped[int] = mapped_column(ForeignKey("block.id"))
+    owner_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    """Who had it, as far as the asker knew."""
     taker_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     """Who takes it."""
-    return_assignment_id: Mapped[int | None] = mapped_column(ForeignKey("assignment.id"))
+    return_assignment_id: Mapped[int | None] = mapped_column(
+        ForeignKey("assignment.id", ondelete="SET NULL"), index=True
+    )
     """The shift given in exchange, if any."""
-    status: Mapped[str] = mapped_column(String(10), default="pending", index=True)
-    """``pending``, ``queued`` while a schedule is generated, ``done`` or ``refused``."""
+    return_block_id: Mapped[int | None] = mapped_column(ForeignKey("block.id"))
+    status: Mapped[str] = mapped_column(String(10), default="done", index=True)
+    """``queued`` while a schedule is generated, ``done`` or ``refused``."""
     reason: Mapped[str] = mapped_column(String(400), default="")
-    """Why it was refused, for a person to act on."""
+    """Why it waits or was refused, for a person to act on."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -156,11 +175,12 @@ class ScheduleRun(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     first_day: Mapped[date] = mapped_column(Date)
     last_day: Mapped[date] = mapped_column(Date)
-    status: Mapped[str] = mapped_column(String(12), default="running")
-    """``running``, ``done``, ``failed``, ``cancelled`` or ``rolled back``."""
+    status: Mapped[str] = mapped_column(String(12), default="running", index=True)
+    """``waiting``, ``running``, ``done``, ``failed``, ``cancelled`` or ``rolled back``."""
     is_fallback: Mapped[bool] = mapped_column(default=False)
     statistics: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now)
+    started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
 
@@ -195,6 +215,18 @@ class Task(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class DigestLine(Base):
+    """How many shifts a person has, as one digest counted them."""
+
+    __tablename__ = "digest_line"
+    __table_args__ = (UniqueConstraint("task_id", "person_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[int] = mapped_column(ForeignKey("task.id"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    shifts: Mapped[int]
+
+
 class Student(Base):
     """Somebody whose education is planned."""
 
@@ -222,10 +254,8 @@ class EducationPlan(Base):
 
 
 class Mutex(Base):
-    """A row to lock where the database has no advisory locks."""
+    """Never holds a row: writing it takes SQLite's write lock, in place of advisory locks."""
 
     __tablename__ = "mutex"
 
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(80), default="")
-    taken_at: Mapped[datetime | None]

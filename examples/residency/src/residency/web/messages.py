@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from residency.services.assignments import LONGEST_NOTE
 
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
 """The number of something in a table."""
-AcademicYear = Annotated[str, Field(pattern=r"^\d{4}/\d{4}$", examples=["2026/2027"])]
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00]*$")]
+AcademicYear = Annotated[str, Field(pattern=r"^[0-9]{4}/[0-9]{4}$", examples=["2026/2027"])]
+NO_NUL = r"^[^\u0000]*$"
+"""PostgreSQL keeps no text with the character NUL."""
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NO_NUL)]
+
+
+def _storable(content: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what JSON has no way to write: infinite numbers, halves of surrogate pairs."""
+    json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
+    return content
+
+
+Content = Annotated[dict[str, Any], AfterValidator(_storable)]
 
 
 class Message(BaseModel):
@@ -31,6 +45,13 @@ class GenerationRequest(Message):
     first_day: date
     last_day: date
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last_day < self.first_day:
+            msg = f"last_day {self.last_day} is before first_day {self.first_day}"
+            raise ValueError(msg)
+        return self
+
 
 class RunAnswer(Answer):
     """A schedule run."""
@@ -42,6 +63,7 @@ class RunAnswer(Answer):
     is_fallback: bool
     statistics: dict[str, Any]
     created_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
 
 
@@ -49,8 +71,14 @@ class AssignmentEdit(Message):
     """An edit of an assignment, as the editor saw it."""
 
     version: Number
-    note: Annotated[str, Field(max_length=400, pattern=r"^[^\x00]*$")] | None = None
+    note: Annotated[str, Field(max_length=LONGEST_NOTE, pattern=NO_NUL)] | None = None
     template_id: Number | None = None
+
+
+class NoteLine(Message):
+    """A line to add to an assignment's note."""
+
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_NOTE, pattern=NO_NUL)]
 
 
 class AssignmentAnswer(Answer):
@@ -77,7 +105,8 @@ class SwapAnswer(Answer):
     """What became of a wish."""
 
     id: int
-    assignment_id: int
+    assignment_id: int | None
+    owner_id: int
     taker_id: int
     return_assignment_id: int | None
     status: str
@@ -118,7 +147,7 @@ class PlanRequest(Message):
     """What the next version of a plan holds."""
 
     academic_year: AcademicYear
-    content: dict[str, Any] = Field(default_factory=dict)
+    content: Content = Field(default_factory=dict)
 
 
 class PlanAnswer(Answer):
@@ -139,3 +168,33 @@ class PersonAnswer(Answer):
     name: str
     role: str
     year: int | None
+
+
+class DigestAnswer(Answer):
+    """How many shifts a person has."""
+
+    person_id: int
+    shifts: int
+
+
+class TokenRequest(Message):
+    """Who wants a token."""
+
+    user: str
+    password: str
+
+
+class TokenAnswer(BaseModel):
+    """A token, and for how many seconds it lasts."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - what RFC 6750 calls it
+    expires_in: int
+
+
+class Health(BaseModel):
+    """Whether the service can do its work."""
+
+    status: Literal["ok", "degraded"]
+    database: bool
+    cache: Literal["none", "ok", "gone"]

@@ -19,18 +19,24 @@ from residency.web.messages import (
     StudentAnswer,
     StudentRequest,
 )
-from residency.web.state import Shared, Transaction
+from residency.web.state import Shared
+from residency.web.tokens import PLANNERS, ROLES, allow
 
 router = APIRouter(tags=["education plans"])
 
 
-@router.post("/students", status_code=status.HTTP_201_CREATED)
-def add_student(session: Transaction, asked: StudentRequest) -> StudentAnswer:
+@router.post("/students", status_code=status.HTTP_201_CREATED, dependencies=[allow(*PLANNERS)])
+def add_student(state: Shared, asked: StudentRequest) -> StudentAnswer:
     """Add a student."""
-    return StudentAnswer.model_validate(create_student(session, name=asked.name))
+    with state.writing() as session:
+        return StudentAnswer.model_validate(create_student(session, name=asked.name))
 
 
-@router.post("/students/{student_id}/plans", status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/students/{student_id}/plans",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=[allow(*PLANNERS, "faculty")],
+)
 def add_plan(
     state: Shared, student_id: Annotated[Number, Path()], asked: PlanRequest
 ) -> PlanAnswer:
@@ -48,26 +54,28 @@ def add_plan(
     return retried(state.sessions, create)
 
 
-@router.get("/students/{student_id}/plans")
-def list_plans(session: Transaction, student_id: Annotated[Number, Path()]) -> list[PlanAnswer]:
+@router.get("/students/{student_id}/plans", dependencies=[allow(*ROLES)])
+def list_plans(state: Shared, student_id: Annotated[Number, Path()]) -> list[PlanAnswer]:
     """List all versions of all years."""
-    query = (
-        select(EducationPlan)
-        .where(EducationPlan.student_id == student_id)
-        .order_by(EducationPlan.academic_year, EducationPlan.version)
-    )
-    return [PlanAnswer.model_validate(one) for one in session.scalars(query)]
+    with state.reading() as session:
+        query = (
+            select(EducationPlan)
+            .where(EducationPlan.student_id == student_id)
+            .order_by(EducationPlan.academic_year, EducationPlan.version)
+        )
+        return [PlanAnswer.model_validate(one) for one in session.scalars(query)]
 
 
-@router.get("/students/{student_id}/plans/latest")
+@router.get("/students/{student_id}/plans/latest", dependencies=[allow(*ROLES)])
 def read_latest_plan(
-    session: Transaction,
+    state: Shared,
     student_id: Annotated[Number, Path()],
     academic_year: Annotated[AcademicYear, Query()],
 ) -> PlanAnswer:
     """Read the newest version of a year."""
-    plan = latest_plan(session, student_id=student_id, academic_year=academic_year)
-    if plan is None:
-        detail = f"Student {student_id} has no plan for {academic_year}."
-        raise NotFound(detail, advice="Add one: POST /students/{student_id}/plans.")
-    return PlanAnswer.model_validate(plan)
+    with state.reading() as session:
+        plan = latest_plan(session, student_id=student_id, academic_year=academic_year)
+        if plan is None:
+            detail = f"Student {student_id} has no plan for {academic_year}."
+            raise NotFound(detail, advice="Add one: POST /students/{student_id}/plans.")
+        return PlanAnswer.model_validate(plan)
