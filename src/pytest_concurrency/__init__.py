@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         NothingExplored,
     )
     from pytest_concurrency.explore.interleave import interleave
+    from pytest_concurrency.explore.linearizable import Linearizable, linearizable
     from pytest_concurrency.run.call import Call
     from pytest_concurrency.run.hang import HangError
     from pytest_concurrency.run.outcome import Outcome
@@ -57,6 +58,7 @@ __all__ = [
     "Hang",
     "HangError",
     "InternalError",
+    "Linearizable",
     "MissedObjective",
     "MissingExtra",
     "NotDeterministic",
@@ -78,6 +80,7 @@ __all__ = [
     "concurrent_runner",
     "dataset",
     "interleave",
+    "linearizable",
     "measure_time",
     "rows",
     "separate_sessions",
@@ -117,6 +120,8 @@ _ROOMS = {
     "concurrent_runner": "run.runner",
     "dataset": "db.datasets",
     "interleave": "explore.interleave",
+    "linearizable": "explore.linearizable",
+    "Linearizable": "explore.linearizable",
     "measure_time": "slo.timing",
     "rows": "db.datasets",
     "separate_sessions": "db.sessions",

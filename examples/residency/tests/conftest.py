@@ -16,12 +16,11 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from pytest_concurrency.db import EngineWatch, PoolWatch, find_leaks, open_server
+from pytest_concurrency.db import separate_sessions as open_sessions
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from pytest_concurrency.db import PoolWatch, find_leaks, open_server
-from pytest_concurrency.db import EngineWatch
-from pytest_concurrency.db import separate_sessions as open_sessions
 from residency.services.generation import Draft, Place
 from residency.settings import Settings
 from residency.store.engine import make_engine

@@ -74,7 +74,10 @@ def test_lost_update_without_protection(separate_sessions, sessions, concurrent_
     """2.2: two read, two write what they computed: the first edit is gone, and no error tells."""
     number = concurrent_edit_scenario.assignment
     with separate_sessions("ann", "bob") as (ann, bob):
-        edits = [edit_without_protection(ann, number, "a"), edit_without_protection(bob, number, "b")]
+        edits = [
+            edit_without_protection(ann, number, "a"),
+            edit_without_protection(bob, number, "b"),
+        ]
         for _ in range(2):
             for edit in edits:
                 next(edit)
@@ -86,7 +89,9 @@ def test_lost_update_with_the_drivers_own_habit(database, sessions, concurrent_e
     """2.2: SQLite's driver begins no transaction before a SELECT, and so loses the update too."""
     unsafe = create_engine(database.url)
     with unsafe.connect() as ann, unsafe.connect() as bob:
-        edits = [edit_without_protection(session, 1, name) for session, name in ((ann, "a"), (bob, "b"))]
+        edits = [
+            edit_without_protection(session, 1, name) for session, name in ((ann, "a"), (bob, "b"))
+        ]
         for _ in range(2):
             for edit in edits:
                 next(edit)
@@ -219,9 +224,7 @@ def test_hundred_notes_over_http_all_stay(
 ):
     """2.2: 100 lines added at once under FOR UPDATE are all there, and every version was given."""
     outcome = concurrent_runner(
-        lambda worker: service.post(
-            "/assignments/1/notes", json={"text": f"{worker.index:02d}"}
-        ),
+        lambda worker: service.post("/assignments/1/notes", json={"text": f"{worker.index:02d}"}),
         workers=100,
     ).raise_errors()
     assert outcome.tally(lambda answer: answer.status_code) == {201: 100}
@@ -344,7 +347,9 @@ def test_one_gets_the_shift_and_the_other_is_told_why(
     scenario = concurrent_edit_scenario
     with separate_sessions("ann", "bob") as (ann, bob):
         assert request_swap(ann, **wish(scenario, scenario.faculty[0])).status == "done"
-        waiting = bob.start(lambda session: request_swap(session, **wish(scenario, scenario.faculty[1])))
+        waiting = bob.start(
+            lambda session: request_swap(session, **wish(scenario, scenario.faculty[1]))
+        )
         assert waiting.blocked_by == ["ann"]
         ann.commit()
         with pytest.raises(SwapConflict) as refused:
@@ -382,7 +387,12 @@ def test_two_compatible_swaps_never_double_book(separate_sessions, sessions, swa
     """2.2: an exchange and a gift of one assignment, in both orders: nobody is in a block twice."""
     (ann_id, bob_id), (monday, tuesday) = swap_scenario.faculty, swap_scenario.assignments
     both = [
-        {"assignment_id": monday, "owner_id": ann_id, "taker_id": bob_id, "return_assignment_id": tuesday},
+        {
+            "assignment_id": monday,
+            "owner_id": ann_id,
+            "taker_id": bob_id,
+            "return_assignment_id": tuesday,
+        },
         {"assignment_id": tuesday, "owner_id": bob_id, "taker_id": ann_id},
     ]
     with separate_sessions("one", "two") as (one, two):
@@ -397,9 +407,7 @@ def test_two_compatible_swaps_never_double_book(separate_sessions, sessions, swa
     assert days == set(swap_scenario.blocks)
 
 
-def test_hundred_exchanges_leave_every_shift_taken_once(
-    sessions, swap_scenario, concurrent_runner
-):
+def test_hundred_exchanges_leave_every_shift_taken_once(sessions, swap_scenario, concurrent_runner):
     """2.2: 100 exchanges of two shifts, back and forth: each shift has one owner in the end."""
     (ann, bob), (monday, tuesday) = swap_scenario.faculty, swap_scenario.assignments
 
@@ -430,11 +438,15 @@ def test_mutant_without_locks_gives_one_shift_to_both(
     """2.2 mutant: without the schedule's lock and FOR UPDATE both are told that they have it."""
     scenario = concurrent_edit_scenario
     monkeypatch.setattr(swaps, "take_lock", lambda _session, _name: None)
-    monkeypatch.setattr(swaps, "_assignment", lambda session, number: session.get(Assignment, number))
+    monkeypatch.setattr(
+        swaps, "_assignment", lambda session, number: session.get(Assignment, number)
+    )
     with separate_sessions("ann", "bob") as (ann, bob):
         bob.get(Assignment, scenario.assignment)
         assert request_swap(ann, **wish(scenario, scenario.faculty[0])).status == "done"
-        waiting = bob.start(lambda session: request_swap(session, **wish(scenario, scenario.faculty[1])))
+        waiting = bob.start(
+            lambda session: request_swap(session, **wish(scenario, scenario.faculty[1]))
+        )
         ann.commit()
         assert waiting.result().status == "done"
         bob.commit()
@@ -540,7 +552,9 @@ def test_swap_and_the_beginning_of_a_run_in_both_orders(
         days = {name: planner.get(Block, scenario.block).day for name in day}
         planner.rollback()
         begin_run(planner, **days)
-        waiting = ann.start(lambda session: request_swap(session, **wish(scenario, scenario.faculty[0])))
+        waiting = ann.start(
+            lambda session: request_swap(session, **wish(scenario, scenario.faculty[0]))
+        )
         assert waiting.blocked_by == ["planner"]
         planner.commit()
         assert waiting.result().status == "queued"
@@ -635,7 +649,9 @@ def test_mutant_without_the_schedules_lock_lets_a_swap_slip_in(
         day = planner.get(Block, scenario.block).day
         begin_run(planner, first_day=day, last_day=day)
         run_id = start_next(planner)
-        slipped = ann.start(lambda session: request_swap(session, **wish(scenario, scenario.faculty[0])))
+        slipped = ann.start(
+            lambda session: request_swap(session, **wish(scenario, scenario.faculty[0]))
+        )
         assert slipped.result().status == "done"
         ann.commit()
         planner.commit()
@@ -975,9 +991,7 @@ def test_reading_transaction_cannot_write_on_postgres(separate_sessions, swap_sc
             append_note(reading(reader), 1, "a")
 
 
-def test_hundred_readers_during_exchanges_over_http(
-    service, swap_scenario, concurrent_runner
-):
+def test_hundred_readers_during_exchanges_over_http(service, swap_scenario, concurrent_runner):
     """2.2: whoever reads while shifts change hands finds each of the two with one shift."""
     (ann, bob), (monday, tuesday) = swap_scenario.faculty, swap_scenario.assignments
     exchange = {
@@ -1037,9 +1051,7 @@ def test_locks_taken_in_opposite_orders_deadlock_and_are_named(separate_sessions
 
 
 @pytest.mark.backends("sqlite")
-def test_locks_taken_in_opposite_orders_cannot_deadlock_on_sqlite(
-    separate_sessions, swap_scenario
-):
+def test_locks_taken_in_opposite_orders_cannot_deadlock_on_sqlite(separate_sessions, swap_scenario):
     """2.2: on SQLite the second transaction waits before its first row, so no circle can close."""
     first, second = swap_scenario.assignments
     with separate_sessions("ann", "bob") as (ann, bob):

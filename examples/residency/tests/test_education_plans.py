@@ -261,7 +261,9 @@ def test_retry_waits_longer_each_time_up_to_a_limit_and_gives_up(sessions):
     with pytest.raises(VersionConflict, match="taken"):
         retried(sessions, refuse, before_sleep=note, sleep=lambda _seconds: None)
     assert len(attempts) == MOST_ATTEMPTS
-    assert all(0 <= wait <= min(0.01 * 2**number, LONGEST_WAIT) for number, wait in enumerate(waits))
+    assert all(
+        0 <= wait <= min(0.01 * 2**number, LONGEST_WAIT) for number, wait in enumerate(waits)
+    )
     assert len(set(waits)) == len(waits)
 
 

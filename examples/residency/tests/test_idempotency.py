@@ -180,7 +180,9 @@ def test_other_key_waits_on_sqlite_only(separate_sessions, backend):
 # --- over HTTP ---
 
 
-def test_hundred_requests_make_one_run(service, sessions, concurrent_edit_scenario, concurrent_runner):
+def test_hundred_requests_make_one_run(
+    service, sessions, concurrent_edit_scenario, concurrent_runner
+):
     """2.1: 100 identical requests: one run, one id in all answers, all but the first replayed."""
     outcome = concurrent_runner(lambda: ask(service), workers=100).raise_errors()
     assert outcome.tally(lambda answer: answer.status_code) == {202: 100}
@@ -227,7 +229,9 @@ def test_other_key_is_another_run_that_waits_its_turn(
     assert (read["status"], read["started_at"]) == ("waiting", None)
     held_planner.go_on.release()
     held_planner.wait_until_begun()
-    states = [service.get(f"/schedule-runs/{run['id']}").json()["status"] for run in (first, second)]
+    states = [
+        service.get(f"/schedule-runs/{run['id']}").json()["status"] for run in (first, second)
+    ]
     assert states == ["done", "running"]
     held_planner.go_on.release()
     wait_for(service, second["id"], "done")
@@ -394,9 +398,11 @@ def check_then_insert(session, *, key, body):
 @pytest.mark.backends("postgres")
 def test_mutant_without_the_unique_constraint_keeps_two_records(separate_sessions, engine):
     """2.1 mutant: looking before inserting is no protection; the constraint is the last one."""
-    drop = text("ALTER TABLE idempotency_record DROP CONSTRAINT {}".format(
-        "uq_idempotency_record_key_body_hash"
-    ))
+    drop = text(
+        "ALTER TABLE idempotency_record DROP CONSTRAINT {}".format(
+            "uq_idempotency_record_key_body_hash"
+        )
+    )
     with engine.begin() as connection:
         connection.execute(drop)
     with separate_sessions("ann", "bob") as (ann, bob):

@@ -42,6 +42,9 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
     if stage is None:
         msg = "run: no schedule is being explored. Call it inside the body that interleave runs."
         raise UsageError(msg)
+    from pytest_concurrency.explore.coroutines import refuse_coroutines
+
+    refuse_coroutines(calls)
     for call in calls:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
@@ -52,7 +55,9 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
     for worker in workers:
         if worker.error is not None:
             raise worker.error
-    return [worker.value for worker in workers]
+    results = [worker.value for worker in workers]
+    refuse_coroutines(results)
+    return results
 
 
 @final

@@ -17,7 +17,7 @@ from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
 from pytest_concurrency.run.place import without_our_frames
 
-_PASSED_THROUGH = ("Skipped", "Exit")
+_PASSED_THROUGH = ("Skipped", "Exit", "OnALoop")
 
 
 @final
@@ -110,6 +110,7 @@ def _hints(program: Program, trace: Trace, settings: Settings) -> list[str]:
 def _explained(
     program: Program, settings: Settings, failed: Failed, plays: int, began: float
 ) -> BaseException:
+    from pytest_concurrency.explore.inversion import passing
     from pytest_concurrency.explore.timeline import note
 
     seconds = time.perf_counter() - began
@@ -127,7 +128,13 @@ def _explained(
         return NotDeterministic(msg)
     error.add_note(
         note(
-            trace, failed.legs, plays=plays, seconds=seconds, command=settings.command, hints=hints
+            trace,
+            failed.legs,
+            plays=plays,
+            seconds=seconds,
+            command=settings.command,
+            hints=hints,
+            before=passing(program, failed.legs),
         )
     )
     return error

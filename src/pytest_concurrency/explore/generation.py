@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.explore.case import Case, Step
 from pytest_concurrency.explore.operations import Made, Operation
@@ -47,7 +48,7 @@ def cases(
 
     @st.composite
     def case(draw: Callable[[Any], Any]) -> Case:
-        drawing = _Drawing(draw, operations)
+        drawing = _Calls(draw, operations)
         first = drawing.once("first")
         before = drawing.calls(_BEFORE)
         together = [drawing.calls([*range(1, length), *[length] * length]) for _ in range(workers)]
@@ -57,7 +58,7 @@ def cases(
     return case()
 
 
-class _Drawing:
+class _Calls:
     """Draws the calls of one program; arguments of one kind share a few values."""
 
     def __init__(self, draw: Callable[[Any], Any], operations: Mapping[str, Operation]) -> None:
@@ -131,53 +132,39 @@ def drawn_outside(strategy: SearchStrategy[Case]) -> tuple[Case, bool] | None:
     return context.data.draw(strategy), bool(getattr(context, "is_final", True))
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How long to draw programs.
+
+    Args:
+        examples: How many to draw at most.
+        seed: Same seed, same programs.
+        deadline: When to stop drawing, by ``time.perf_counter``.
+        patience: Seconds for making a failing program smaller.
+    """
+
+    examples: int
+    seed: int
+    deadline: float
+    patience: float
+
+
 def smallest_failing(
-    strategy: SearchStrategy[Case],
-    fails: Callable[[Case], bool],
-    *,
-    examples: int,
-    seed: int,
-    deadline: float,
-    patience: float,
+    strategy: SearchStrategy[Case], fails: Callable[[Case], bool], drawing: Drawing
 ) -> Case | None:
     """Draw programs until one fails, and return the smallest one that fails likewise.
 
     Args:
         strategy: Where programs come from.
         fails: Tells whether a program fails; asked once for each.
-        examples: How many to draw at most.
-        seed: Same seed, same programs.
-        deadline: When to stop drawing, by ``time.perf_counter``.
-        patience: Seconds for making a failing program smaller.
+        drawing: How long.
     """
     import hypothesis
 
-    known: dict[Hashable, bool] = {}
-    failing: list[Case] = []
-    until = deadline
-
-    def judged(case: Case) -> bool:
-        nonlocal until
-        name = fingerprint((case.before, case.workers, case.after))
-        if name in known:
-            return known[name]
-        if time.perf_counter() > until:
-            return False
-        try:
-            known[name] = found = fails(case)
-        except Exception as error:  # noqa: BLE001 - raised again outside of Hypothesis
-            raise _Stop(error) from None
-        if found and not failing:
-            until = time.perf_counter() + patience
-        return found
-
-    def examine(case: Case) -> None:
-        if judged(case):
-            failing.append(case)
-            raise _Failing
-
+    judge = _Judge(fails, drawing)
     quiet = hypothesis.settings(
-        max_examples=examples,
+        max_examples=drawing.examples,
         database=None,
         deadline=None,
         derandomize=False,
@@ -187,10 +174,45 @@ def smallest_failing(
         print_blob=False,
         report_multiple_bugs=False,
     )
+
+    def examine(case: Case) -> None:
+        judge.examine(case)
+
     try:
-        hypothesis.seed(seed)(quiet(hypothesis.given(strategy)(examine)))()
+        hypothesis.seed(drawing.seed)(quiet(hypothesis.given(strategy)(examine)))()
     except (_Failing, hypothesis.errors.Flaky):
-        return failing[-1]
+        return judge.failing
     except _Stop as stopped:
         raise stopped.error from None
     return None
+
+
+class _Judge:
+    """Asks for each program once whether it fails, and stops asking when the time is up."""
+
+    def __init__(self, fails: Callable[[Case], bool], drawing: Drawing) -> None:
+        self._fails = fails
+        self._patience = drawing.patience
+        self._until = drawing.deadline
+        self._known: dict[Hashable, bool] = {}
+        self.failing: Case | None = None
+
+    def examine(self, case: Case) -> None:
+        """Raise if the program fails."""
+        name = fingerprint((case.before, case.workers, case.after))
+        if name not in self._known:
+            if time.perf_counter() > self._until:
+                return
+            self._known[name] = self._asked(case)
+        if self._known[name]:
+            self.failing = case
+            raise _Failing
+
+    def _asked(self, case: Case) -> bool:
+        try:
+            found = self._fails(case)
+        except Exception as error:  # noqa: BLE001 - raised again outside of Hypothesis
+            raise _Stop(error) from None
+        if found and self.failing is None:
+            self._until = time.perf_counter() + self._patience
+        return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, overload
@@ -54,15 +55,13 @@ def interleave(
         body: Called with ``run`` for each schedule.
         settings: Defaults for the options below.
         options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``,
-        ``seed``,
-            ``replay``.
+            ``seed``, ``replay``.
 
     Returns:
         What was explored, when nothing fails.
 
     Raises:
-        BaseException: What the failing schedule raised, with its timeline, effort and token as a
-        note.
+        BaseException: What the failing schedule raised; a note has its timeline and token.
     """
     __tracebackhide__ = True
     chosen = _settings(settings or current_settings(), options)
@@ -93,10 +92,23 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
     if not callable(body):
         msg = f"interleave: {body!r} cannot be called. Decorate a function that takes run."
         raise UsageError(msg)
-    with CodeProgram(checked(body), settings) as program:
-        found = explore(program, settings)
-        if not found.shared:
-            raise NothingExplored(program.emptiness())
+    found = _explored(body, settings)
     if settings.observe is not None:
         settings.observe(found)
+    return found
+
+
+def _explored(body: Body, settings: Settings) -> Exploration:
+    __tracebackhide__ = True
+    from pytest_concurrency.explore.coroutines import OnALoop, explore_coroutines
+
+    if inspect.iscoroutinefunction(body):
+        return explore_coroutines(body, settings)
+    try:
+        with CodeProgram(checked(body), settings) as program:
+            found = explore(program, settings)
+            if not found.shared:
+                raise NothingExplored(program.emptiness())
+    except OnALoop:
+        return explore_coroutines(body, settings)
     return found

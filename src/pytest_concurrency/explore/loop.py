@@ -42,6 +42,23 @@ _OUTSIDE = (
 )
 
 
+def _refuse(name: str) -> Callable[..., Any]:
+    def refuse(self: Any, *_: Any, **__: Any) -> Any:
+        self.refuse(f"loop.{name}")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."
+    return refuse
+
+
+def _confined(kind: type[_T]) -> type[_T]:
+    """Refuse, in a class of loops, what would leave them."""
+    for name in _OUTSIDE:
+        setattr(kind, name, _refuse(name))
+    return kind
+
+
+@_confined
 class Loop(asyncio.BaseEventLoop):
     """Runs what it is told to, one step at a time.
 
@@ -280,16 +297,3 @@ def _name(runs: Any) -> str:
         inner = runs.args[0] if runs.args and callable(runs.args[0]) else runs.func
         runs = inner
     return str(getattr(runs, "__name__", type(runs).__name__))
-
-
-def _refuse(name: str) -> Callable[..., Any]:
-    def refuse(self: Loop, *_: Any, **__: Any) -> Any:
-        self.refuse(f"loop.{name}")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."
-    return refuse
-
-
-for _outside in _OUTSIDE:
-    setattr(Loop, _outside, _refuse(_outside))

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
+from pytest_concurrency.explore.inversion import inverted, parted, refusals
 from pytest_concurrency.explore.program import BODY, Event, Trace, worker_name
 from pytest_concurrency.explore.reduction import Walk
 from pytest_concurrency.explore.schedule import Leg, token
@@ -27,6 +28,7 @@ def note(
     seconds: float,
     command: str,
     hints: Iterable[str] = (),
+    before: Trace | None = None,
 ) -> str:
     """Write the note that a failure carries.
 
@@ -37,10 +39,11 @@ def note(
         seconds: How long that took.
         command: How to replay, with ``{token}`` where the token goes.
         hints: What would remove it.
+        before: The play without the last preemption, explained, if that one passes.
     """
     effort = f"schedule {plays:,}, {_time(seconds)}"
     lines = [""]
-    rows = _rows(trace) if trace.ending.kind == "failed" else []
+    rows = _rows(trace, before) if trace.ending.kind == "failed" else []
     if rows:
         lines += [f"{_head(preemptions(trace))} ({effort}):", "", *_table(rows, trace.names), ""]
     else:
@@ -83,16 +86,25 @@ class _Row:
     does: list[str] = field(default_factory=list)
 
 
-def _rows(trace: Trace) -> list[_Row]:
-    marks = _lost(trace.events, trace.names)
+def _rows(trace: Trace, before: Trace | None) -> list[_Row]:
+    marks = _lost(trace.events, trace.names) | refusals(trace)
     rows: list[_Row] = []
-    for event in _near_switches(conflicting(trace.events)):
+    for event in _telling(trace, before):
         last = rows[-1] if rows else None
         if last is None or (last.worker, last.where) != (event.worker, event.where):
             last = _Row(event.worker, event.where, event.source)
             rows.append(last)
         last.does += [text for text in (event.does, marks.get(event.step, "")) if text]
     return rows
+
+
+def _telling(trace: Trace, before: Trace | None) -> list[Event]:
+    """Return the events that tell why, or failing that, what the workers share."""
+    steps = inverted(trace, before) if before is not None else frozenset()
+    events = [event for event in trace.events if event.step in steps]
+    if len({event.worker for event in events}) > 1:
+        return events
+    return _near_switches(conflicting(trace.events))
 
 
 def conflicting(events: Sequence[Event]) -> list[Event]:
@@ -132,23 +144,27 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
     """Mark writes that undo another's because they rest on an older read."""
     marks: dict[int, str] = {}
     read: dict[tuple[int, Hashable], int] = {}
-    wrote: dict[Hashable, list[tuple[int, int]]] = {}
+    wrote: dict[Hashable, list[tuple[int, Hashable, int]]] = {}
     for i, event in enumerate(events):
         for resource, write in event.touches:
             if _silent(resource):
                 continue
+            whole, part = parted(resource)
             if not write:
-                read[event.worker, resource] = i
+                read[event.worker, whole] = i
                 continue
-            since = read.get((event.worker, resource))
+            since = read.get((event.worker, whole))
             others = [
                 w
-                for at, w in wrote.get(resource, ())
-                if since is not None and at > since and w != event.worker
+                for at, its_part, w in wrote.get(whole, ())
+                if since is not None
+                and at > since
+                and w != event.worker
+                and (part is None or its_part is None or part == its_part)
             ]
             if others and " -> " in event.does:
                 marks[event.step] = f"<- {worker_name(others[-1], names)}'s write is lost"
-            wrote.setdefault(resource, []).append((i, event.worker))
+            wrote.setdefault(whole, []).append((i, part, event.worker))
     return marks
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from pytest_concurrency.errors import BrokenPromise
 from pytest_concurrency.explore import region
 from pytest_concurrency.explore.case import Case, Step
 from pytest_concurrency.explore.code import CodeProgram
 from pytest_concurrency.explore.coroutines import TaskProgram
-from pytest_concurrency.explore.history import Call, Key, Recording
+from pytest_concurrency.explore.history import Call, Recording
+from pytest_concurrency.explore.limits import Limits
 from pytest_concurrency.explore.linearizability import Refutation, linearize
-from pytest_concurrency.explore.operations import Unmet
+from pytest_concurrency.explore.operations import Operation, Unmet, is_asynchronous
 from pytest_concurrency.explore.picture import ALONE, refusal
 from pytest_concurrency.explore.program import Ending, Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.specification import (
-    Operation,
     Sequential,
     answered,
     finished,
@@ -49,46 +49,40 @@ class Trial:
     def __init__(
         self,
         factory: Callable[[], Any],
-        operations: Mapping[str, Operation],
+        named: Mapping[str, Operation],
         settings: Settings,
         *,
-        name: str | None = None,
-        model: Callable[[], Any] | None = None,
-        key: Key | None = None,
-        asynchronous: bool = False,
+        name: str,
+        limits: Limits,
         close: Callable[[Any], object] | None = None,
     ) -> None:
         """Prepare to play.
 
         Args:
             factory: Makes the object.
-            operations: What calls do that are not methods.
+            named: The operations.
             settings: What is explored.
-            name: What to call the object; derived from the factory.
-            model: Makes the object that says what should be answered; like the factory by default.
-            key: Names the part of the object that a call is about.
-            asynchronous: Whether the operations are coroutines.
+            name: What to call the object.
+            limits: The model and the key, if there are.
             close: Gives back what an object holds.
         """
         self.case = Case()
-        self._factory = factory
-        self._operations = operations
-        self._key = key
-        self._close = close
-        kind = TaskProgram if asynchronous else CodeProgram
-        body = self._on_loop if asynchronous else self._on_threads
-        self._program: Any = kind(body, settings)
+        self._factory, self._close = factory, close
+        self._name, self._key = name, limits.key
+        self._operations = {each: one.function for each, one in named.items() if one.function}
         self._script: Callable[[Any], Coroutine[Any, Any, Any]] = self._perform
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
-        self._name = name or str(getattr(factory, "__name__", type(factory).__name__))
+        on_loop = is_asynchronous(named, factory)
+        kind, body = (TaskProgram, self._on_loop) if on_loop else (CodeProgram, self._on_threads)
+        self._program: Any = cast("Any", kind)(body, settings)
         self.specification = Sequential(
-            model or factory,
-            name=name if model is None else None,
-            strict=model is None,
-            operations=operations,
+            limits.model or factory,
+            name=name if limits.model is None else None,
+            strict=limits.model is None,
+            operations=self._operations,
             alone=self._alone,
-            keep=not asynchronous,
+            keep=not on_loop,
             close=close,
         )
 

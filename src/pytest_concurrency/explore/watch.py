@@ -18,7 +18,7 @@ _UNKNOWN = Await(place="an unknown line", source="")
 @contextmanager
 def watched(loop: Loop, explores: Callable[[CodeType], bool]) -> Iterator[None]:
     """Note who takes and releases locks and semaphores on this loop, until the end of the block."""
-    kinds: tuple[type[Any], ...] = (Lock, Semaphore)
+    kinds: tuple[Any, ...] = (Lock, Semaphore)
     originals = [(kind, kind.acquire, kind.release) for kind in kinds]
     for kind, acquire, release in originals:
         kind.acquire = _acquire(acquire, loop, explores)

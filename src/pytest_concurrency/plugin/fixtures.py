@@ -62,6 +62,17 @@ def interleave() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def linearizable() -> Callable[..., Any]:
+    """Check that concurrent calls of an object are answered as in some order, one by one.
+
+    ``linearizable(LRUCache, put=(st.integers(), st.text()), get=(st.integers(),))``
+    """
+    from pytest_concurrency.explore.linearizable import linearizable as check
+
+    return check
+
+
+@pytest.fixture
 def perf_timer(request: pytest.FixtureRequest) -> PerfTimer:
     """Time calls: ``with perf_timer: ...``; objectives come from the marker ``slo``.
 

@@ -55,6 +55,7 @@ class Journal:
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Refuse failures that nobody looked at, and put the test's records on its report."""
+        __tracebackhide__ = True
         if call.when == "call" and call.excinfo is None:
             try:
                 check_seen(item)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_concurrency.plugin.concurrent import run_body, wrap_async
+from pytest_concurrency.plugin.conflict import find_damage
 from pytest_concurrency.plugin.exploring import explore_body
 from pytest_concurrency.plugin.journal import check_seen
 from pytest_concurrency.plugin.objectives import judge_item, measuring
@@ -19,6 +20,9 @@ NAME = "concurrency-slo-marked"
 def join(config: pytest.Config) -> None:
     """Let the hooks of this module take part in the session, from here on."""
     if not config.pluginmanager.has_plugin(NAME):
+        damage = find_damage()
+        if damage:
+            raise pytest.UsageError(damage)
         config.pluginmanager.register(MarkedTests(), NAME)
 
 

@@ -30,7 +30,7 @@ def _lines(config: pytest.Config) -> Iterator[str]:
     records = records_of(config)
     yield from _objectives(records)
     for record in records:
-        if record["kind"] == "outcome" and record["peak"] == 1 and record["workers"] > 1:
+        if record["kind"] == "outcome" and _ran_apart(record):
             yield _never_overlapped(record)
     explored = [record for record in records if record["kind"] == "exploration"]
     yield from (f"{one['nodeid']}: {note}" for one in explored for note in one["notes"])
@@ -72,6 +72,11 @@ def _end(one: Mapping[str, Any]) -> str:
     if one["budget"] is None and one["complete"] is not None:
         return f"complete to {one['complete']} preemptions"
     return "replayed" if one["budget"] == "replay" else "stopped at its budget"
+
+
+def _ran_apart(record: Mapping[str, Any]) -> bool:
+    """Say whether a whole run had workers that never met; one that was ended early says nothing."""
+    return record["workers"] > 1 and record["peak"] == 1 and not record["unfinished"]
 
 
 def _never_overlapped(record: Mapping[str, Any]) -> str:

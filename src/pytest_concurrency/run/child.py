@@ -115,12 +115,34 @@ def _sendable_error(error: BaseException, worker: Worker) -> BaseException:
     lines = "".join(traceback.format_list(frames)).rstrip()
     error.add_note(f"In the process of {worker.name}:\n{lines}")
     error.__traceback__ = error.__context__ = None
-    if _can_send(error):
-        return error
+    for sendable in (error, _Traveller(error)):
+        if _can_send(sendable):
+            return sendable
     lost = LostValue(f"{type(error).__name__}: {error}")
     for note in error.__notes__:
         lost.add_note(note)
     return lost
+
+
+class _Traveller(BaseException):
+    """Carries an exception whose class hides where it lives, as those of pytest do."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(*error.args)
+        self._error = error
+        self.__notes__ = list(error.__notes__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kind = type(self._error)
+        home = getattr(kind.__init__, "__globals__", {}).get("__name__", kind.__module__)
+        return _arrive, (home, kind.__qualname__, self._error.args, dict(self._error.__dict__))
+
+
+def _arrive(home: str, name: str, args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:
+    kind = getattr(importlib.import_module(home), name)
+    error: BaseException = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def _sendable_warning(one: warnings.WarningMessage) -> Warning:

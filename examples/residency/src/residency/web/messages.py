@@ -18,10 +18,24 @@ NO_NUL = r"^[^\u0000]*$"
 Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NO_NUL)]
 
 
+MOST_LEVELS = 20
+
+
 def _storable(content: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what JSON has no way to write: infinite numbers, halves of surrogate pairs."""
+    """Refuse what JSON has no way to write, and what is nested deeper than people read."""
+    if not _is_shallow(content, MOST_LEVELS):
+        msg = f"content is nested deeper than {MOST_LEVELS} levels"
+        raise ValueError(msg)
     json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     return content
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Say whether a value is nested in so many levels at most."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(parts, list):
+        return True
+    return levels > 0 and all(_is_shallow(part, levels - 1) for part in parts)
 
 
 Content = Annotated[dict[str, Any], AfterValidator(_storable)]
@@ -74,6 +88,13 @@ class AssignmentEdit(Message):
     note: Annotated[str, Field(max_length=LONGEST_NOTE, pattern=NO_NUL)] | None = None
     template_id: Number | None = None
 
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.note is None and self.template_id is None:
+            msg = "name what to change: note or template_id"
+            raise ValueError(msg)
+        return self
+
 
 class NoteLine(Message):
     """A line to add to an assignment's note."""
@@ -117,7 +138,7 @@ class TaskRequest(Message):
     """A long task to start."""
 
     kind: Literal["digest"] = "digest"
-    steps: Annotated[int, Field(ge=1, le=1000)] = 10
+    steps: Annotated[int, Field(ge=1, le=100)] = 10
 
 
 class TaskAnswer(Answer):

@@ -83,20 +83,20 @@ class Observe:
             return
         number = uuid4().hex
         status = 500
+        begun = perf_counter()
 
         async def watched(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", number.encode())]
+            elif not message.get("more_body", False):
+                # Before it is sent: who has the answer finds it counted.
+                self._note(scope, status, perf_counter() - begun, number)
             await send(message)
 
-        begun = perf_counter()
-        try:
-            with structlog.contextvars.bound_contextvars(request=number):
-                await self._app(scope, receive, watched)
-        finally:
-            self._note(scope, status, perf_counter() - begun, number)
+        with structlog.contextvars.bound_contextvars(request=number):
+            await self._app(scope, receive, watched)
 
     def _note(self, scope: Scope, status: int, seconds: float, number: str) -> None:
         route = getattr(scope.get("route"), "path", "unknown")

@@ -52,7 +52,9 @@ def read_digest(state: Shared, task_id: Annotated[Number, Path()]) -> list[Diges
     """Read what a task has counted: nothing before it is done."""
     with state.reading() as session:
         get_task(session, task_id)
-        query = select(DigestLine).where(DigestLine.task_id == task_id).order_by(DigestLine.person_id)
+        query = (
+            select(DigestLine).where(DigestLine.task_id == task_id).order_by(DigestLine.person_id)
+        )
         return [DigestAnswer.model_validate(one) for one in session.scalars(query)]
 
 

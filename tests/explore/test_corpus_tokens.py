@@ -1,0 +1,25 @@
+"""A token that was recorded on one supported Python replays on the others."""
+
+import pytest
+
+from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.settings import Settings
+
+from .corpus import programs
+from .corpus.record_tokens import recorded
+
+
+@pytest.mark.parametrize(
+    "program", [pytest.param(program, id=program.name) for program in programs("buggy")]
+)
+def test_token_of_each_version_replays(program):
+    """The one schedule that a token names fails here too, and nothing else is tried."""
+    for version, token in recorded(program.name).items():
+        replayed = []
+        settings = Settings(replay=token, record=replayed.append)
+
+        with pytest.raises(program.fails) as caught:
+            interleave(settings=settings)(program.body)
+
+        assert type(caught.value) is program.fails
+        assert replayed == [token], version
