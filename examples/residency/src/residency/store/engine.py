@@ -8,6 +8,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from residency.store.pool import CountedPool
+
 LOCK_SECONDS = 5
 """How long a statement waits for a lock before it is given up, on every back end."""
 
@@ -25,12 +27,13 @@ def make_engine(url: str, **options: Any) -> Engine:
         url: An SQLAlchemy URL.
         options: For ``create_engine``.
     """
+    options = {"poolclass": CountedPool, "pool_pre_ping": True, **options}
     if make_url(url).get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": float(LOCK_SECONDS)}, **options)
         make_sqlite_safe(engine)
         return engine
     limit = {"options": f"-c lock_timeout={LOCK_SECONDS}s"}
-    return create_engine(url, pool_pre_ping=True, connect_args=limit, **options)
+    return create_engine(url, connect_args=limit, **options)
 
 
 def reading(session: Session) -> Session:
