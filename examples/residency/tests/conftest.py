@@ -15,9 +15,8 @@ import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from pytest_concurrency.db import EngineWatch, PoolWatch, find_leaks, open_server
-from pytest_concurrency.db import separate_sessions as open_sessions
-from sqlalchemy import Engine, select
+from pytest_concurrency import Database
+from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from residency.services.generation import Draft, Place
@@ -31,42 +30,40 @@ MONDAY = date(2026, 1, 5)
 CROWD = 100
 """How many callers there are where the requirements say a hundred."""
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on the back ends that it is marked for, or on both."""
-    is_marked = metafunc.definition.get_closest_marker("backends")
-    if "database_backend" in metafunc.fixturenames and not is_marked:
-        metafunc.parametrize("database_backend", ("sqlite", "postgres"), indirect=True)
-
 
 @pytest.fixture(scope="session")
-def database_schema() -> Any:
-    """The tables that every test's database begins with."""
+def database_schema() -> MetaData:
+    """The tables that every test's database has."""
     return Base.metadata
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is not marked for a back end on those of its module, or else on both."""
+    marked = metafunc.definition.get_closest_marker("backends")
+    if "database_backend" in metafunc.fixturenames and marked is None:
+        names = getattr(metafunc.module, "BACKENDS", ("sqlite", "postgres"))
+        metafunc.parametrize("database_backend", names, indirect=True)
+
+
 @pytest.fixture
-def database_engine(database: Any) -> Iterator[Engine]:
-    """An engine as production has it, with room for a crowd; what is left open fails the test."""
+def database_engine(database: Database) -> Iterator[Engine]:
+    """An engine as production has it, with room and patience for a crowd on a busy machine."""
     made = make_engine(
-        database.url.render_as_string(hide_password=False),
-        pool_size=20,
-        max_overflow=CROWD,
-        pool_timeout=30,
+        url_of(database), lock_seconds=30, pool_size=20, max_overflow=CROWD, pool_timeout=30
     )
     yield made
     made.dispose()
 
 
+def url_of(database: Database) -> str:
+    """Return a database's address, with its password."""
+    return database.url.render_as_string(hide_password=False)
+
+
 @pytest.fixture
 def engine(database_engine: Engine) -> Engine:
-    """The engine, by its short name."""
+    """The engine of this test's database."""
     return database_engine
-
-
-@pytest.fixture
-def backend(database_backend: str) -> str:
-    """The back end, by its short name."""
-    return database_backend
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -214,13 +211,18 @@ def serving(app: FastAPI) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def serve(engine: Engine) -> Iterator[Callable[..., httpx.Client]]:
-    """Serve the application with settings and a planner; returns a client."""
+def serve(database: Database, engine: Engine) -> Iterator[Callable[..., httpx.Client]]:
+    """Serve the application with settings and a planner; returns a client.
+
+    With a setting of the engine, such as ``pool_size``, the service has an engine of its own.
+    """
     open_ones: list[Any] = []
 
     def start(*, planner: Any = plan_everybody, cache: Any = None, **settings: Any) -> httpx.Client:
-        chosen = Settings(**{"authentication": False, "log_requests": False, **settings})
-        app = make_app(chosen, engine=engine, planner=planner, cache=cache)
+        quiet = {"authentication": False, "log_requests": False, "database_url": url_of(database)}
+        chosen = Settings(**{**quiet, **settings})
+        used = None if {"pool_size", "lock_seconds"} & settings.keys() else engine
+        app = make_app(chosen, engine=used, planner=planner, cache=cache)
         context = serving(app)
         open_ones.append(context)
         return context.__enter__()

@@ -199,9 +199,9 @@ def test_transaction_left_open_is_rolled_back_at_its_return(engine, sessions):
 # --- killed connections, restarts ---
 
 
-def kill_idle(engine, database, backend):
+def kill_idle(engine, database):
     """Kill every connection that waits in a pool, under its feet."""
-    if backend == "sqlite":
+    if database.backend == "sqlite":
         with engine.connect() as connection:
             driver = connection.connection.driver_connection
         driver.close()
@@ -217,33 +217,33 @@ def kill_idle(engine, database, backend):
     other.dispose()
 
 
-def test_killed_connection_is_replaced_unnoticed(engine, sessions, database, backend):
+def test_killed_connection_is_replaced_unnoticed(engine, sessions, database):
     """2.5 recovery after a killed connection: pre-ping replaces it before anybody gets it."""
     number = add_student(sessions)
-    kill_idle(engine, database, backend)
+    kill_idle(engine, database)
     with sessions() as session:
         assert session.get_one(Student, number).name == "Ann"
 
 
 def test_five_killed_connections_are_replaced_at_once(
-    engine, sessions, database, backend, concurrent_runner
+    engine, sessions, database, concurrent_runner
 ):
     """2.5 recovery after a killed connection: all that were kept may be dead, for all callers."""
     add_student(sessions)
     with everything_taken(engine):
         pass
-    kill_idle(engine, database, backend)
+    kill_idle(engine, database)
     outcome = concurrent_runner(lambda: students(sessions), workers=20).raise_errors()
     assert outcome.tally() == {1: 20}
 
 
-def test_mutant_without_pre_ping_hands_out_a_dead_connection(database, backend):
+def test_mutant_without_pre_ping_hands_out_a_dead_connection(database):
     """2.5 mutant: without pre-ping the next caller gets the dead connection, and an error."""
     plain = make_engine(database.url.render_as_string(hide_password=False), pool_pre_ping=False)
     try:
         with plain.connect():
             pass
-        kill_idle(plain, database, backend)
+        kill_idle(plain, database)
         with pytest.raises(DBAPIError, match=r"closed|terminat"), plain.connect() as connection:
             connection.execute(text("SELECT 1"))
     finally:
@@ -349,7 +349,7 @@ def test_ten_transactions_see_their_own_rows_only(sessions, concurrent_runner):
     assert students(sessions) == 0
 
 
-def test_reader_sees_what_was_committed_only(separate_sessions, backend):
+def test_reader_sees_what_was_committed_only(separate_sessions, database_backend):
     """2.5 isolation: a reader waits for nobody and sees no row that is not committed.
 
     Afterwards its open transaction sees the row on PostgreSQL (read committed); on SQLite it goes
@@ -361,7 +361,7 @@ def test_reader_sees_what_was_committed_only(separate_sessions, backend):
         reader = bob.start(lambda session: reading(session).scalar(everyone))
         assert (reader.state, reader.result()) == ("done", 0)
         ann.commit()
-        assert bob.scalar(everyone) == (0 if backend == "sqlite" else 1)
+        assert bob.scalar(everyone) == (0 if database_backend == "sqlite" else 1)
         bob.commit()
         assert bob.scalar(everyone) == 1
 

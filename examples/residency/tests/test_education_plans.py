@@ -115,21 +115,23 @@ def test_next_number_is_given_once(separate_sessions, student, first_ends, numbe
 
 
 def test_advisory_lock_on_postgres_the_whole_database_on_sqlite(
-    separate_sessions, student, backend
+    separate_sessions, student, database_backend
 ):
     """2.3: what is waited for: an advisory lock on PostgreSQL, the write lock on SQLite."""
     with separate_sessions("ann", "bob") as (ann, bob):
         get_next_version_number(ann, student_id=student, academic_year=YEAR)
         waiting = bob.start(get_next_version_number, student_id=student, academic_year=YEAR)
         assert waiting.blocked_by == ["ann"]
-        kind = "the database's write lock" if backend == "sqlite" else "advisory lock"
+        kind = "the database's write lock" if database_backend == "sqlite" else "advisory lock"
         assert waiting.lock.startswith(kind)
         ann.rollback()
         assert waiting.result() == 1
 
 
 @pytest.mark.parametrize("other", ["student", "year"])
-def test_others_are_not_disturbed_on_postgres(separate_sessions, sessions, student, backend, other):
+def test_others_are_not_disturbed_on_postgres(
+    separate_sessions, sessions, student, database_backend, other
+):
     """2.3: other students and other years do not wait; on SQLite, which has one lock, they do."""
     with sessions.begin() as session:
         somebody = create_student(session, name="Kim").id
@@ -137,7 +139,7 @@ def test_others_are_not_disturbed_on_postgres(separate_sessions, sessions, stude
     with separate_sessions("ann", "bob") as (ann, bob):
         add(ann, student)
         step = bob.start(add, *asked)
-        assert step.blocked_by == (["ann"] if backend == "sqlite" else [])
+        assert step.blocked_by == (["ann"] if database_backend == "sqlite" else [])
         ann.commit()
         assert step.result() == 1
 
@@ -328,7 +330,7 @@ def test_mutant_without_lock_and_constraint_keeps_duplicates(
 
 
 def test_mutant_that_reads_before_it_locks_gives_one_number_twice(
-    separate_sessions, student, monkeypatch, backend
+    separate_sessions, student, monkeypatch, database_backend
 ):
     """2.3 mutant: a number read before the lock is taken is old by the time it is used."""
     plain = plans.get_next_version_number
@@ -345,7 +347,7 @@ def test_mutant_that_reads_before_it_locks_gives_one_number_twice(
         waiting = bob.start(add, student)
         assert waiting.blocked_by == ["ann"]
         ann.commit()
-        if backend == "sqlite":  # it waited before it could read
+        if database_backend == "sqlite":  # it waited before it could read
             assert waiting.result() == 2
             return
         with pytest.raises(VersionConflict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -167,12 +168,12 @@ def test_claim_for_another_body_waits_and_is_refused(separate_sessions):
             waiting.result()
 
 
-def test_other_key_waits_on_sqlite_only(separate_sessions, backend):
+def test_other_key_waits_on_sqlite_only(separate_sessions, database_backend):
     """2.1: keys do not disturb each other on PostgreSQL; SQLite has one lock for everything."""
     with separate_sessions("ann", "bob") as (ann, bob):
         create_request(ann, key="k1", body=BODY)
         other = bob.start(create_request, key="k2", body=BODY)
-        assert other.blocked_by == (["ann"] if backend == "sqlite" else [])
+        assert other.blocked_by == (["ann"] if database_backend == "sqlite" else [])
         ann.commit()
         assert other.result().is_new
 
@@ -274,7 +275,7 @@ def test_ten_keys_at_once_are_ten_runs_one_at_a_time(
         wait_for(service, answer.json()["id"], "done")
     with sessions() as session:
         done = session.scalars(select(ScheduleRun).order_by(ScheduleRun.started_at)).all()
-    for earlier, later in zip(done, done[1:], strict=False):
+    for earlier, later in pairwise(done):
         assert earlier.finished_at <= later.started_at
 
 
@@ -365,7 +366,9 @@ def test_mutant_without_claims_makes_a_run_for_each_request(
     assert count(sessions, ScheduleRun) == 10
 
 
-def test_mutant_without_the_lock_lets_two_bodies_in(separate_sessions, backend, monkeypatch):
+def test_mutant_without_the_lock_lets_two_bodies_in(
+    separate_sessions, database_backend, monkeypatch
+):
     """2.1 mutant: without the key's lock a second body slips in on PostgreSQL.
 
     On SQLite the transaction has the whole database's lock from its beginning: nothing changes.
@@ -374,7 +377,7 @@ def test_mutant_without_the_lock_lets_two_bodies_in(separate_sessions, backend, 
     with separate_sessions("ann", "bob") as (ann, bob):
         create_request(ann, key="k1", body=BODY)
         other = bob.start(create_request, key="k1", body=OTHER_BODY)
-        if backend == "sqlite":
+        if database_backend == "sqlite":
             assert other.blocked_by == ["ann"]
             return
         assert other.result().is_new

@@ -1,4 +1,4 @@
-"""The service over HTTP: headers, status codes, tokens, limits, and what it does without its parts."""
+"""The service over HTTP: headers, status codes, tokens, limits, and doing without its parts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from residency.services.assignments import append_note
 from residency.services.generation import begin_run
@@ -31,7 +30,9 @@ PASSWORD = "synthetic"
 MONDAY = date(2026, 1, 5)
 DAYS = {"first_day": "2026-01-05", "last_day": "2026-01-06"}
 
-pytestmark = pytest.mark.backends("sqlite")
+
+BACKENDS = ("sqlite",)
+"""One is enough for what HTTP looks like."""
 
 
 # --- tokens ---
@@ -348,7 +349,7 @@ def test_document_describes_problems(service):
 # --- the database is busy or gone ---
 
 
-def test_reader_waits_for_no_writer(service, separate_sessions, concurrent_edit_scenario, backend):
+def test_reader_waits_for_no_writer(service, separate_sessions, concurrent_edit_scenario):
     """2.2: while somebody writes, readers are answered with what was there before."""
     with separate_sessions("writer") as (writer,):
         append_note(writer, 1, "half-way")
@@ -356,22 +357,39 @@ def test_reader_waits_for_no_writer(service, separate_sessions, concurrent_edit_
         assert (answer.status_code, answer.json()["note"]) == (200, "")
 
 
-def test_full_pool_is_503_with_the_time_to_wait(service, monkeypatch):
-    """Pool: with no connection to be had in time a request is answered 503, and may come again."""
+def test_full_pool_is_503_with_the_time_to_wait(
+    serve, separate_sessions, concurrent_edit_scenario, concurrent_runner
+):
+    """Pool: who gets no connection in time is answered 503, and is served a moment later."""
+    service = serve(pool_size=1, max_overflow=0, pool_timeout=0.1, lock_seconds=20)
+    refused = threading.Event()
 
-    def no_connection(*_):
-        message = "QueuePool limit reached"
-        raise PoolTimeout(message)
+    def write():
+        return service.post("/assignments/1/notes", json={"text": "x"}).status_code
 
-    monkeypatch.setattr("residency.web.people.select", no_connection)
-    answer = service.get("/people")
+    def read():
+        while (answer := service.get("/people")).status_code == 200:
+            pass
+        refused.set()
+        return answer
+
+    def let_go():
+        assert refused.wait(20)
+        hog.rollback()
+
+    with separate_sessions("hog") as (hog,):
+        append_note(hog, 1, "mine")
+        outcome = concurrent_runner(write, read, let_go).raise_errors()
+    written, answer, _ = outcome.values
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.json()["title"] == "Too busy"
+    assert written == 201
+    assert service.get("/people").status_code == 200
 
 
-@pytest.mark.slow
-def test_writer_that_waits_too_long_is_503(service, separate_sessions, concurrent_edit_scenario):
-    """2.2: who cannot get a lock in five seconds is answered 503, and nothing is changed."""
+def test_writer_that_waits_too_long_is_503(serve, separate_sessions, concurrent_edit_scenario):
+    """2.2: who cannot get a lock in time is answered 503, and nothing is changed."""
+    service = serve(lock_seconds=0.2)
     with separate_sessions("hog") as (hog,):
         append_note(hog, 1, "mine")
         answer = service.post("/assignments/1/notes", json={"text": "yours"})

@@ -18,6 +18,8 @@ class Settings(BaseSettings):
     max_overflow: int = Field(default=5, ge=0)
     pool_timeout: float = Field(default=2.0, gt=0)
     """Seconds to wait for a connection before a request is answered 503."""
+    lock_seconds: float = Field(default=5.0, gt=0)
+    """Seconds to wait for a lock before a request is answered 503."""
     authentication: bool = True
     """Whether requests need a token."""
     token_secret: SecretStr | None = Field(default=None, min_length=32)

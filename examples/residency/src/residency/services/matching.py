@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from residency.services.assignments import get_assignment
 from residency.store.models import Absence, Assignment, Block, Person
@@ -31,18 +29,10 @@ class Match:
     return_half: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
-    assignment_id: int
-    person_id: int
-    day: date
-    half: str
-
-
 def find_matches(session: Session, assignment_id: int, *, limit: int | None = None) -> list[Match]:
     """Return who can take a shift: who can exchange first, then who works least in that week.
 
-    Everybody is looked at in five queries, however many there are.
+    Everybody is looked at in six queries, however many there are.
 
     Args:
         session: The transaction to read in.
@@ -53,26 +43,33 @@ def find_matches(session: Session, assignment_id: int, *, limit: int | None = No
         NotFound: There is no such shift.
     """
     shift = get_assignment(session, assignment_id)
-    free = _free_people(session, shift)
-    loads = _loads(session, shift.block.day)
-    offers = _nearest_offers(session, shift)
-    found = [_match(number, name, loads, offers) for number, name in free]
-    found.sort(key=lambda one: (one.return_day is None, one.shifts_in_week, one.person_id))
+    loads, offers = _loads(session, shift.block.day), _nearest_offers(session, shift)
+    found = [
+        _match(number, name, loads.get(number, 0), offers.get(number))
+        for number, name in _free_people(session, shift)
+    ]
+    found.sort(key=lambda one: _rank(one, shift.person_id))
     return found[:limit]
 
 
-def _match(
-    number: int, name: str, loads: dict[int, int], offers: dict[int, _Offer]
-) -> Match:
-    offer = offers.get(number)
+def _match(number: int, name: str, load: int, offer: tuple[int, Block] | None) -> Match:
+    if offer is None:
+        return Match(person_id=number, name=name, shifts_in_week=load)
+    assignment_id, block = offer
     return Match(
         person_id=number,
         name=name,
-        shifts_in_week=loads.get(number, 0),
-        return_assignment_id=offer.assignment_id if offer else None,
-        return_day=offer.day if offer else None,
-        return_half=offer.half if offer else None,
+        shifts_in_week=load,
+        return_assignment_id=assignment_id,
+        return_day=block.day,
+        return_half=block.half,
     )
+
+
+def _rank(match: Match, owner_id: int) -> tuple[bool, int, int]:
+    """Return the order of a match; among equals each owner begins elsewhere, so as not to collide."""
+    after_owner = (match.person_id - owner_id) % 2**31
+    return match.return_day is None, match.shifts_in_week, after_owner
 
 
 def _free_people(session: Session, shift: Assignment) -> list[tuple[int, str]]:
@@ -100,36 +97,42 @@ def _loads(session: Session, day: date) -> dict[int, int]:
     return {number: count for number, count in rows}
 
 
-def _nearest_offers(session: Session, shift: Assignment) -> dict[int, _Offer]:
-    """Return the nearest shift of each that the owner could take, none of them in the block."""
-    day = shift.block.day
-    mine, away = aliased(Assignment), aliased(Absence)
-    works = select(mine.block_id).where(mine.person_id == shift.person_id)
-    is_away = select(away.id).where(
-        away.person_id == shift.person_id,
-        away.first_day <= Block.day,
-        away.last_day >= Block.day,
-    )
+def _nearest_offers(session: Session, shift: Assignment) -> dict[int, tuple[int, Block]]:
+    """Return the nearest shift of each person that the owner could take, and its block."""
+    blocks = {block.id: block for block in _blocks_near(session, shift)}
     rows = session.execute(
-        select(Assignment.id, Assignment.person_id, Block.day, Block.half)
-        .join(Block)
-        .join(Person, Person.id == Assignment.person_id)
-        .where(
-            Block.day.between(day - EXCHANGE_WITHIN, day + EXCHANGE_WITHIN),
-            Person.role == shift.person.role,
-            Assignment.block_id.not_in(works),
-            ~is_away.exists(),
+        select(Assignment.person_id, Assignment.id, Assignment.block_id).where(
+            Assignment.block_id.in_(blocks)
         )
     )
-    offers = [_Offer(*row) for row in rows]
-    return _nearest(offers, day)
+    order = {number: place for place, number in enumerate(blocks)}
+    nearest: dict[int, tuple[int, int]] = {}
+    for person_id, assignment_id, block_id in rows:
+        place = order[block_id], assignment_id
+        if place < nearest.get(person_id, (len(order), 0)):
+            nearest[person_id] = place
+    by_place = list(blocks.values())
+    return {number: (which, by_place[place]) for number, (place, which) in nearest.items()}
 
 
-def _nearest(offers: Iterable[_Offer], day: date) -> dict[int, _Offer]:
-    of_person: dict[int, list[_Offer]] = defaultdict(list)
-    for offer in offers:
-        of_person[offer.person_id].append(offer)
-    return {
-        number: min(theirs, key=lambda one: (abs(one.day - day), one.day, one.half))
-        for number, theirs in of_person.items()
-    }
+def _blocks_near(session: Session, shift: Assignment) -> list[Block]:
+    """Return the blocks in which the owner is free, the nearest first."""
+    day, owner = shift.block.day, shift.person_id
+    works = select(Assignment.block_id).where(Assignment.person_id == owner)
+    is_away = (
+        select(Absence.id)
+        .where(
+            Absence.person_id == owner,
+            Absence.first_day <= Block.day,
+            Absence.last_day >= Block.day,
+        )
+        .exists()
+    )
+    found = session.scalars(
+        select(Block).where(
+            Block.day.between(day - EXCHANGE_WITHIN, day + EXCHANGE_WITHIN),
+            Block.id.not_in(works),
+            ~is_away,
+        )
+    )
+    return sorted(found, key=lambda one: (abs(one.day - day), one.day, one.half))

@@ -10,29 +10,30 @@ from sqlalchemy.orm import Session
 
 from residency.store.pool import CountedPool
 
-LOCK_SECONDS = 5
+LOCK_SECONDS = 5.0
 """How long a statement waits for a lock before it is given up, on every back end."""
 
 READ_ONLY: dict[str, Any] = {"postgresql_readonly": True, "sqlite_begin": "BEGIN DEFERRED"}
 """Execution options of transactions that only read: on SQLite they then wait for no writer."""
 
 
-def make_engine(url: str, **options: Any) -> Engine:
-    """Make an engine that waits for locks for five seconds at most.
+def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS, **options: Any) -> Engine:
+    """Make an engine that does not wait for locks for ever.
 
     SQLite is set up so that it is safe under threads: WAL, ``BEGIN IMMEDIATE``, foreign keys
     enforced. A connection that broke is replaced before anybody gets it.
 
     Args:
         url: An SQLAlchemy URL.
+        lock_seconds: How long a statement waits for a lock.
         options: For ``create_engine``.
     """
     options = {"poolclass": CountedPool, "pool_pre_ping": True, **options}
     if make_url(url).get_backend_name() == "sqlite":
-        engine = create_engine(url, connect_args={"timeout": float(LOCK_SECONDS)}, **options)
+        engine = create_engine(url, connect_args={"timeout": lock_seconds}, **options)
         make_sqlite_safe(engine)
         return engine
-    limit = {"options": f"-c lock_timeout={LOCK_SECONDS}s"}
+    limit = {"options": f"-c lock_timeout={int(lock_seconds * 1000)}"}
     return create_engine(url, connect_args=limit, **options)
 
 

@@ -76,6 +76,7 @@ def engine_of(settings: Settings) -> Engine:
     """Return an engine with the settings' database and pool."""
     return make_engine(
         settings.database_url,
+        lock_seconds=settings.lock_seconds,
         pool_size=settings.pool_size,
         max_overflow=settings.max_overflow,
         pool_timeout=settings.pool_timeout,
