@@ -146,7 +146,7 @@ def test_hundred_swaps_at_once_are_all_made(sessions, clinic, concurrent_runner)
     before = State.of(sessions)
     outcome = concurrent_runner(lambda wish: swap(sessions, wish), items=clinic).raise_errors()
     assert outcome.tally() == {"done": CROWD}
-    assert_slo(outcome, "max < 5s", "success rate > 95%")
+    assert_slo(outcome, "max < 5s", "success > 95%")
     assert check_consistent(before, sessions) == CROWD
 
 
@@ -351,7 +351,8 @@ def thousand_to_change(sessions_on):
     return sessions_on(thousand_faculty)
 
 
-def test_hundred_find_a_match_and_swap_at_once(thousand_to_change, concurrent_runner):
+@pytest.mark.parametrize("callers", [20, pytest.param(CROWD, marks=pytest.mark.slow)])
+def test_many_find_a_match_and_swap_at_once(thousand_to_change, concurrent_runner, callers):
     """2.6: 100 people each find a match among 1,000 and swap at once; the schedule is consistent.
 
     Whoever is beaten to a match by somebody else takes the next.
@@ -370,10 +371,10 @@ def test_hundred_find_a_match_and_swap_at_once(thousand_to_change, concurrent_ru
                 continue
         return "nobody"
 
-    shifts = range(1, 100 * CROWD, 100)
+    shifts = range(1, 100 * callers, 100)
     outcome = concurrent_runner(find_and_swap, items=shifts, timeout="60s").raise_errors()
     made = outcome.tally()["done"]
-    assert made >= CROWD * 0.95  # a shift may be gone: given to somebody else in exchange
+    assert made >= callers * 0.95  # a shift may be gone: given to somebody else in exchange
     assert check_consistent(before, sessions) == made
 
 
