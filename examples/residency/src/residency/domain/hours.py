@@ -54,11 +54,12 @@ def hours_by_day(
 
 
 def weekly_averages(by_day: Hours) -> Hours:
-    """Return the weekly hours averaged over every four weeks, or over all days if there are fewer."""
+    """Return the weekly hours averaged over every four weeks, or over all days if fewer."""
     days = by_day.shape[1]
     window = min(days, WEEKS * 7)
     sums = np.cumsum(np.pad(by_day, ((0, 0), (1, 0))), axis=1)
-    return (sums[:, window:] - sums[:, :-window]) * (7 / window)
+    averages: Hours = (sums[:, window:] - sums[:, :-window]) * (7 / window)
+    return averages
 
 
 def long_weeks(by_day: Hours, names: list[str], first: date) -> Iterator[Violation]:

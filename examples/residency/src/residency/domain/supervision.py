@@ -12,6 +12,7 @@ from residency.domain.hours import Violation
 
 RESIDENTS_PER_FACULTY = {1: 2, 2: 4, 3: 4}
 """How many residents of each year one member of the faculty supervises."""
+YEARS = tuple(RESIDENTS_PER_FACULTY)
 
 Counts = npt.NDArray[np.int64]
 
@@ -25,8 +26,9 @@ def faculty_needed(residents: Counts) -> Counts:
     >>> faculty_needed(np.array([[3, 4, 0], [0, 0, 0]])).tolist()
     [3, 0]
     """
-    shares = np.array([1 / RESIDENTS_PER_FACULTY[year] for year in (1, 2, 3)])
-    return np.ceil(residents @ shares - 1e-9).astype(np.int64)
+    shares = np.array([1 / RESIDENTS_PER_FACULTY[year] for year in YEARS])
+    needed: Counts = np.ceil(residents @ shares - 1e-9).astype(np.int64)
+    return needed
 
 
 def unsupervised(
@@ -34,7 +36,7 @@ def unsupervised(
 ) -> Iterator[Violation]:
     """Yield every block with too few faculty."""
     needed = faculty_needed(residents)
-    for row in np.flatnonzero(faculty < needed):
+    for row in np.flatnonzero(faculty < needed).tolist():
         day, half = blocks[row]
         there, wanted = int(faculty[row]), int(needed[row])
         yield Violation(
