@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from pytest_concurrency.db.worker_session import AsyncWorkerSession
+    from pytest_concurrency.db.async_worker_session import AsyncWorkerSession
 
 
 @final
@@ -95,7 +95,7 @@ class AsyncSessions:
         return self._scope.timeline()
 
     async def _add(self, name: str) -> AsyncWorkerSession:
-        from pytest_concurrency.db.worker_session import AsyncWorkerSession
+        from pytest_concurrency.db.async_worker_session import AsyncWorkerSession
 
         connection = await self._engine.connect()
         connection = await connection.execution_options(**{NAME_OPTION: name})

@@ -1,7 +1,8 @@
-"""The session of one worker, sync and async.
+"""The session of one worker.
 
-The one module of this room that imports SQLAlchemy when it is imported: a session has to be a
-``Session``. It is itself imported only when sessions are opened.
+It imports SQLAlchemy when it is imported, for a session has to be a ``Session``, and is itself
+imported only when sessions are opened. Nothing here needs greenlet: what is async, and does, has
+a module of its own.
 """
 
 from __future__ import annotations
@@ -9,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, final
 
 from sqlalchemy.engine import CursorResult, Result
-from sqlalchemy.exc import MissingGreenlet
-from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ClauseElement, Executable
-from sqlalchemy.util import await_only
 
 from pytest_concurrency.db.ownership import Ownership
 from pytest_concurrency.db.place import calling_place, started_at
@@ -89,6 +87,9 @@ class GuardedSession(Session):
         if isinstance(step, Step):
             step.settle()
         elif step is not None:
+            from sqlalchemy.exc import MissingGreenlet
+            from sqlalchemy.util import await_only
+
             with suppress(MissingGreenlet):  # called where nothing can be awaited: it counts as is
                 await_only(step.settle())
         return self._active_step()
@@ -98,7 +99,7 @@ class GuardedSession(Session):
             raise UsageError(self._ownership.still_in(text))
         self._scope.prepare_to_look()
         started_at.set(calling_place())
-        self._step = kind(session=self.name, text=_named(what), looker=self._scope)
+        self._step = kind(session=self.name, text=named(what), looker=self._scope)
         return self._step
 
     def _keep(self, result: Any) -> Any:
@@ -135,55 +136,13 @@ class WorkerSession(GuardedSession):
             raise TypeError
         if self._thread is None:
             self._thread = StepThread(self.name, self._ownership.appoint)
-        self._thread.run(step, lambda: self._keep(_call(self, what, args, kwargs)))
+        self._thread.run(step, lambda: self._keep(call_with(self, what, args, kwargs)))
         step.settle()
         return step
 
 
-@final
-class AsyncWorkerSession(AsyncSession):
-    """An async session on a connection of its own. Its commits are real."""
-
-    sync_session_class = GuardedSession
-
-    @property
-    def guarded(self) -> GuardedSession:
-        """The sync session behind this one."""
-        return cast("GuardedSession", self.sync_session)
-
-    @property
-    def name(self) -> str:
-        """The session's name."""
-        return self.guarded.name
-
-    async def start(
-        self, what: Executable | str | Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> AsyncStep:
-        """Start a step, and return once it has ended or is known to wait for another session.
-
-        Args:
-            what: A statement, SQL as text, or a coroutine function; a function is called with
-                this session first, a method of this session as it is.
-            args: For a statement, its parameters; for a function, what follows the session.
-            kwargs: For a function, its keyword arguments.
-        """
-        guarded = self.guarded
-        before = guarded._step  # noqa: SLF001
-        if isinstance(before, AsyncStep):
-            await before.settle()
-        step = guarded._begin_step(AsyncStep, what)  # noqa: SLF001
-        if not isinstance(step, AsyncStep):  # pragma: no cover  (narrows the type)
-            raise TypeError
-
-        async def action() -> object:
-            return guarded._keep(await _call(self, what, args, kwargs))  # noqa: SLF001
-
-        step.run(action, guarded._ownership.appoint)  # noqa: SLF001
-        await step.settle()
-        return step
-
-
-def _call(session: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def call_with(session: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Do what a step is for: execute a statement, or call a function with the session."""
     if isinstance(what, str):
         from sqlalchemy import text
 
@@ -195,7 +154,8 @@ def _call(session: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return what(session, *args, **kwargs)
 
 
-def _named(what: object) -> str:
+def named(what: object) -> str:
+    """Return a statement as text, or the name of a function."""
     if isinstance(what, str):
         return sql_text(what, width=76)
     if isinstance(what, ClauseElement):

@@ -7,14 +7,15 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date
 
 import structlog
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
-from residency.services.generation import Planner, work_off
+from residency.services.generation import Draft, Planner, work_off
 from residency.services.idempotency import clean_up
 from residency.settings import Settings
 from residency.store.engine import make_engine
@@ -129,6 +130,11 @@ def _clean_up(state: State) -> None:
 
 
 def _solver(settings: Settings) -> Planner:
-    from residency.solver.planner import make_planner
+    """Return the constraint solver, which is heavy, and loaded when it is first used."""
 
-    return make_planner(seconds=settings.solver_seconds)
+    def plan(session: Session, first_day: date, last_day: date) -> Draft:
+        from residency.solver.planner import make_planner
+
+        return make_planner(seconds=settings.solver_seconds)(session, first_day, last_day)
+
+    return plan
