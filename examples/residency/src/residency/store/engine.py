@@ -8,6 +8,8 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from residency.store.pool import CountedPool
+
 LOCK_SECONDS = 5.0
 """How long a statement waits for a lock before it is given up, on every back end."""
 
@@ -26,12 +28,13 @@ def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS, **options: Any)
         lock_seconds: How long a statement waits for a lock.
         options: For ``create_engine``.
     """
+    options = {"poolclass": CountedPool, "pool_pre_ping": True, **options}
     if make_url(url).get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": lock_seconds}, **options)
         make_sqlite_safe(engine)
         return engine
     limit = {"options": f"-c lock_timeout={int(lock_seconds * 1000)}"}
-    return create_engine(url, pool_pre_ping=True, connect_args=limit, **options)
+    return create_engine(url, connect_args=limit, **options)
 
 
 def reading(session: Session) -> Session:

@@ -6,9 +6,11 @@ from time import perf_counter
 from uuid import uuid4
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from sqlalchemy import Engine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from residency.web.pool import PoolFigures
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 logger = structlog.get_logger()
@@ -48,13 +50,10 @@ class Metrics:
             ("method", "route", "status"),
             registry=self.registry,
         )
-        self._pool = Gauge(
-            "residency_pool_connections", "Database connections in use", registry=self.registry
-        )
 
     def watch_pool(self, engine: Engine) -> None:
-        """Show how many connections of an engine are in use."""
-        self._pool.set_function(engine.pool.checkedout)  # type: ignore[attr-defined]
+        """Show how an engine's connections are used."""
+        self.registry.register(PoolFigures(engine))
 
     def page(self) -> bytes:
         """Return all figures, as Prometheus reads them."""
