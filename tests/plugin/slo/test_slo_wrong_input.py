@@ -24,7 +24,7 @@ def refused(pytester):
     def run(marker, *options):
         text = f"import pytest\n\n@pytest.mark.{marker}\ndef test_x(): pass\n"
         pytester.makepyfile(test_x=text)
-        result = pytester.runpytest("-q", *options)
+        result = pytester.runpytest("-q", "-p", "no:randomly", *options)
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         return next(line for line in result.stderr.lines if line.startswith("ERROR: "))
 
