@@ -418,6 +418,8 @@ def _given(worker, state):
 def ours(case, part):
     from pytest_concurrency.explore.interleave import interleave
 
+    if part == "rate":
+        return sampled(case)
     settings = {"schedules": 1} if part == "slow" else {"schedules": 100_000, "seconds": 30.0}
     watch = Watch(case)
     try:
@@ -425,6 +427,21 @@ def ours(case, part):
     except Exception as error:  # noqa: BLE001 - whatever the failing schedule raised
         return watch.report(f"found ({type(error).__name__})")
     return watch.report(str(explored).split(",")[0], schedules=explored.schedules)
+
+
+def sampled(case):
+    """Play sampled schedules, unrecorded, as the rest of a budget does."""
+    from pytest_concurrency.explore.code import CodeProgram
+    from pytest_concurrency.explore.portfolio import guide
+    from pytest_concurrency.explore.settings import Settings
+
+    watch = Watch(case)
+    with CodeProgram(watch.body, Settings()) as program:
+        steps = len(program.play(guide(0, seed=0, steps=50)).workers)
+        watch = Watch(case)
+        for number in range(3_000):
+            program.play(guide(number, seed=0, steps=steps), record=False)
+    return watch.report("complete", schedules=3_000)
 
 
 def frontrun(case, part):
@@ -437,6 +454,8 @@ def frontrun(case, part):
     settings["reproduce_on_failure"] = 0
     if part == "slow":
         settings["max_executions"] = 1
+    if part == "rate":
+        settings |= {"strategy": "random", "max_attempts": 300, "seed": 1}
     try:
         result = frontrun.explore(
             setup=watch.setup, workers=list(case.workers), invariant=watch.holds, **settings
@@ -464,6 +483,8 @@ def interleave_test(case, part):
 
     if part == "correct":
         settings = {"strategy": "dfs", "iterations": 1_000_000}
+    elif part == "rate":
+        settings = {"strategy": "random", "iterations": 300}
     elif part == "slow":
         settings = {"strategy": "pct", "iterations": 1}
     else:
@@ -621,6 +642,14 @@ def show_correct(report, mine):
     return f"{report['schedules']:,} {report['seconds']:.2f}s {rate:,.0f}/s{times}{done}"
 
 
+def show_rate(report, mine):
+    if report is None or "seconds" not in report:
+        return "-" if report is None else report["verdict"]
+    rate = report["schedules"] / report["seconds"]
+    best = mine["schedules"] / mine["seconds"] if mine and "seconds" in mine else 0
+    return f"{rate:,.0f}/s" + ("" if report is mine or rate > best else f" ({best / rate:,.0f}x)")
+
+
 def show_slow(report, _mine):
     if report is None:
         return "-"
@@ -630,7 +659,7 @@ def show_slow(report, _mine):
 def main(argv=None):
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rivals", default=sys.executable, help="interpreter that has the rivals")
-    options.add_argument("--only", choices=["bugs", "correct", "awaits", "slow"])
+    options.add_argument("--only", choices=["bugs", "correct", "rate", "awaits", "slow"])
     options.add_argument("--limit", type=float, default=5.0, help="seconds that a cell may take")
     options.add_argument("--cell", nargs=3, help=argparse.SUPPRESS)
     chosen = options.parse_args(argv)
@@ -653,11 +682,18 @@ def main(argv=None):
             "under 20 ms",
         ),
         "correct": (
-            "Correct programs: schedules, time, schedules a second",
+            "Correct programs: schedules until complete, time, schedules a second",
             CORRECT,
             TOOLS[:3],
             show_correct,
-            f"2 workers at {bar_rate}/s, 3 x 5 sections complete in {bar_done}",
+            f"3 x 5 sections complete in {bar_done}",
+        ),
+        "rate": (
+            "Sampling: schedules a second",
+            CORRECT[:3],
+            TOOLS[:3],
+            show_rate,
+            f"2 workers at {bar_rate}/s",
         ),
         "awaits": (
             "Coroutines: schedules, time, schedules a second",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
         MissingExtra,
         UsageError,
     )
+    from pytest_concurrency.explore.case import Case
+    from pytest_concurrency.explore.check import Linearizable
     from pytest_concurrency.explore.exploration import Exploration
     from pytest_concurrency.explore.failures import (
         Deadlock,
@@ -25,14 +27,26 @@ if TYPE_CHECKING:
         NothingExplored,
     )
     from pytest_concurrency.explore.interleave import interleave
-    from pytest_concurrency.explore.linearizable import Linearizable, linearizable
+    from pytest_concurrency.explore.linearizable import linearizable
+    from pytest_concurrency.explore.operations import Made
+    from pytest_concurrency.explore.outside import Uncontrolled
+    from pytest_concurrency.explore.trial import NotLinearizable
     from pytest_concurrency.run.call import Call
     from pytest_concurrency.run.hang import HangError
     from pytest_concurrency.run.outcome import Outcome
     from pytest_concurrency.run.processes import WorkerDied
     from pytest_concurrency.run.runner import concurrent_runner
     from pytest_concurrency.run.worker import Worker
-    from pytest_concurrency.slo.assertions import MissedObjective, UndecidedObjective, assert_slo
+    from pytest_concurrency.slo.assertions import (
+        MissedObjective,
+        MissedWarning,
+        UndecidedObjective,
+        UndecidedWarning,
+        assert_slo,
+    )
+    from pytest_concurrency.slo.budgets import error_budget
+    from pytest_concurrency.slo.evidence import Evidence
+    from pytest_concurrency.slo.grammar import parse_objective
     from pytest_concurrency.slo.growth import assert_scales
     from pytest_concurrency.slo.leaks import assert_no_leak
     from pytest_concurrency.slo.memory import track_memory
@@ -49,25 +63,32 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokenPromise",
     "Call",
+    "Case",
     "Comparison",
     "ConcurrencyWarning",
     "Database",
     "Dataset",
     "Deadlock",
+    "Evidence",
     "Exploration",
     "Hang",
     "HangError",
     "InternalError",
     "Linearizable",
+    "Made",
     "MissedObjective",
+    "MissedWarning",
     "MissingExtra",
     "NotDeterministic",
+    "NotLinearizable",
     "NothingExplored",
     "Outcome",
     "PerfTimer",
     "PerformanceTimer",
     "Timing",
+    "Uncontrolled",
     "UndecidedObjective",
+    "UndecidedWarning",
     "UsageError",
     "Verdict",
     "Worker",
@@ -79,9 +100,11 @@ __all__ = [
     "compare",
     "concurrent_runner",
     "dataset",
+    "error_budget",
     "interleave",
     "linearizable",
     "measure_time",
+    "parse_objective",
     "rows",
     "separate_sessions",
     "track_memory",
@@ -90,24 +113,32 @@ __all__ = [
 _ROOMS = {
     "BrokenPromise": "errors",
     "Call": "run.call",
+    "Case": "explore.case",
     "Comparison": "slo.pairs",
     "ConcurrencyWarning": "errors",
     "Database": "db.database",
     "Dataset": "db.datasets",
     "Deadlock": "explore.failures",
+    "Evidence": "slo.evidence",
     "Exploration": "explore.exploration",
     "Hang": "explore.failures",
     "HangError": "run.hang",
     "InternalError": "errors",
+    "Linearizable": "explore.check",
+    "Made": "explore.operations",
     "MissedObjective": "slo.assertions",
+    "MissedWarning": "slo.assertions",
     "MissingExtra": "errors",
     "NotDeterministic": "explore.failures",
+    "NotLinearizable": "explore.trial",
     "NothingExplored": "explore.failures",
     "Outcome": "run.outcome",
     "PerfTimer": "slo.perf",
     "PerformanceTimer": "slo.timing",
     "Timing": "slo.timing",
+    "Uncontrolled": "explore.outside",
     "UndecidedObjective": "slo.assertions",
+    "UndecidedWarning": "slo.assertions",
     "UsageError": "errors",
     "Verdict": "slo.verdicts",
     "Worker": "run.worker",
@@ -119,10 +150,11 @@ _ROOMS = {
     "compare": "slo.pairs",
     "concurrent_runner": "run.runner",
     "dataset": "db.datasets",
+    "error_budget": "slo.budgets",
     "interleave": "explore.interleave",
     "linearizable": "explore.linearizable",
-    "Linearizable": "explore.linearizable",
     "measure_time": "slo.timing",
+    "parse_objective": "slo.grammar",
     "rows": "db.datasets",
     "separate_sessions": "db.sessions",
     "track_memory": "slo.memory",

@@ -34,7 +34,7 @@ MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>>" in path.read_
 COMMAND = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n?)*)", re.MULTILINE)
 FILE = re.compile(r"# ([\w./-]+\.(?:py|toml|ini))\n")
 DIFFERS = [
-    (re.compile(r"\b\d+(?:\.\d+)? ?(?=(?:ns|us|ms|s|min)\b)"), "0 "),
+    (re.compile(r"\b\d+(?:\.\d+)? ?(?=(?:ns|us|µs|ms|s|min)\b)"), "0 "),
     (re.compile(r"([=_-])\1{3,}"), r"\1\1\1\1"),
     (re.compile(r"0x[0-9a-f]{6,}"), "0x"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),

@@ -73,8 +73,7 @@ def settle(text: str) -> str:
     text = re.sub(r"0x[0-9a-f]{6,}", "0x", text)
     text = re.sub(r"pid \d+", "pid N", text)
     text = re.sub(r"seed=\d{4,}", "seed=N", text)
-    text = re.sub(r"in \d+\.\d+s", "in TIME", text)
-    return text
+    return re.sub(r"in \d+\.\d+s", "in TIME", text)
 
 
 @pytest.fixture

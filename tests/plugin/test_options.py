@@ -30,7 +30,7 @@ def test_the_configuration_file_comes_before_the_default(suite):
     """And is named as the source of a limit."""
     ran = suite(ASK, "-rP", ini="concurrency_workers = 3\nconcurrency_timeout = 2min")
 
-    assert asked(ran) == "WORKERS 3 TIMEOUT 120.0 concurrency_timeout = '2min' in tox.ini"
+    assert asked(ran) == "WORKERS 3 TIMEOUT 120.0 concurrency_timeout = 2min in tox.ini"
 
 
 def test_the_command_line_comes_before_the_configuration_file(suite):

@@ -171,12 +171,28 @@ WRONG = [
     (
         (3,),
         {},
-        "concurrent_runner(3): a int cannot be called. Pass a function, for example lambda: ...",
+        "concurrent_runner(3): int is not callable. Pass a function itself, not what it returns.",
     ),
-    ((first,), {"workers": 0}, "concurrent_runner(workers=0): use an integer >= 1."),
-    ((first,), {"workers": True}, "concurrent_runner(workers=True): use an integer >= 1."),
-    ((first,), {"rounds": 1.5}, "concurrent_runner(rounds=1.5): use an integer >= 1."),
-    ((first,), {"rounds": None}, "concurrent_runner(rounds=None): use an integer >= 1."),
+    (
+        (first,),
+        {"workers": 0},
+        "concurrent_runner(workers=0): use an integer >= 1, such as workers=8.",
+    ),
+    (
+        (first,),
+        {"workers": True},
+        "concurrent_runner(workers=True): use an integer >= 1, such as workers=8.",
+    ),
+    (
+        (first,),
+        {"rounds": 1.5},
+        "concurrent_runner(rounds=1.5): use an integer >= 1, such as rounds=8.",
+    ),
+    (
+        (first,),
+        {"rounds": None},
+        "concurrent_runner(rounds=None): use an integer >= 1, such as rounds=8.",
+    ),
     (
         (first,),
         {"workers": 10_001},

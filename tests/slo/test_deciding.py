@@ -21,14 +21,14 @@ class QuietWatch:
 
     fastest_ns = 14_000
 
-    def __init__(self, *, reference_ns=None):
-        self.reference_ns = reference_ns
+    def __init__(self, *, reference_ns=None, on_pause=None):
+        self.reference_ns, self.on_pause = reference_ns, on_pause
 
     def tick(self):
         pass
 
     def read(self):
-        return Noise(slowdown=1.0)
+        return Noise(slowdown=1.0, canary_ns=self.fastest_ns)
 
     def close(self):
         pass

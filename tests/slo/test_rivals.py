@@ -92,7 +92,7 @@ def test_the_other_side_answers_requests():
     for _ in answer(timer, requests, answers):
         timer._cell.ns.append(7)
 
-    lines = [json.loads(line) for line in answers.getvalue().splitlines()]
+    lines = [json.loads(line) for line in answers.getvalue().splitlines() if line]
     assert lines == [{"took": [7, 7]}, {"took": [7]}]
 
 

@@ -44,6 +44,8 @@ def _check_bare(item: pytest.Item, mark: pytest.Mark) -> None:
 
 
 def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
+    from pytest_concurrency.run.plan import MOST_WORKERS
+
     if mark.args:
         text = "its arguments have names. Write @pytest.mark.concurrent(workers=8)."
         raise _refuse(item, mark, text)
@@ -53,7 +55,10 @@ def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
         if name == "timeout":
             _check_timeout(item, mark, value)
         elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1.")
+            raise _refuse(item, mark, f"{name} is {value!r}. Use an integer >= 1. Write {name}=8.")
+        elif name == "workers" and value > MOST_WORKERS:
+            text = f"at most {MOST_WORKERS:,} workers are started. For more calls use rounds=."
+            raise _refuse(item, mark, text)
     if mark.kwargs:
         _check_plain_function(item, mark)
 
@@ -91,11 +96,15 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
 
 
 def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
-    from pytest_concurrency.plugin.objectives import marked_objectives
+    from pytest_concurrency.plugin.objectives import goals_of
 
-    if mark.kwargs:
-        text = "objectives have no names. Write @pytest.mark.slo('p95 < 50ms')."
-        raise _refuse(item, mark, text)
+    for name, value in mark.kwargs.items():
+        if name != "tier":
+            text = f"there is no {name!r}. Write @pytest.mark.slo('p95 < 50ms', tier='strict')."
+            raise _refuse(item, mark, text)
+        if not isinstance(value, str):
+            text = f"{value!r} is no tier. Write tier='strict'."
+            raise _refuse(item, mark, text)
     if not mark.args:
         text = "there is no objective. Write @pytest.mark.slo('p95 < 50ms')."
         raise _refuse(item, mark, text)
@@ -103,7 +112,32 @@ def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
         if not isinstance(objective, str):
             text = f"{objective!r} is not an objective. Write 'p95 < 50ms'."
             raise _refuse(item, mark, text)
-    marked_objectives(item)
+    goals = goals_of(item)
+    if mark.kwargs and not any(goal.slo in mark.args for goal in goals if goal.slo):
+        text = "only named SLOs have tiers. Name one, or leave tier= out."
+        raise _refuse(item, mark, text)
+
+
+def check_slo_options(config: pytest.Config) -> None:
+    """Check what options about objectives say together, and take up what they ask for.
+
+    Raises:
+        pytest.UsageError: They ask for what there is not.
+    """
+    from pytest_concurrency.plugin.settings import read
+
+    if read(config, "slo_tier") or read(config, "slo_file"):
+        from pytest_concurrency.plugin.objectives import named_slos
+
+        named_slos(config)
+    if read(config, "slo_baseline") or read(config, "slo_baseline_update"):
+        from pytest_concurrency.plugin.baseline import join_baseline
+
+        join_baseline(config)
+    if read(config, "slo_against"):
+        from pytest_concurrency.plugin.against import join_against
+
+        join_against(config)
 
 
 def backend_id(name: str) -> str:

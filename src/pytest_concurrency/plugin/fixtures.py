@@ -61,7 +61,7 @@ def interleave() -> Callable[..., Any]:
     return explore
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def linearizable() -> Callable[..., Any]:
     """Check that concurrent calls of an object are answered as in some order, one by one.
 

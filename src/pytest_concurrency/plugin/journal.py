@@ -96,10 +96,11 @@ def observer_of(item: pytest.Item) -> Callable[[Outcome[Any]], None]:
 
 
 def note_samples(item: pytest.Item) -> None:
-    """Put what a test's timer measured on its report, where baselines and sinks find it."""
-    timer = item.stash.get(timer_key, None)
-    if timer is not None and len(timer):
-        record = {"kind": "samples", "nodeid": item.nodeid, "evidence": timer.evidence().to_wire()}
+    """Put what a test measured on its report, where baselines and sinks find it."""
+    from pytest_concurrency.plugin.measured import samples_record
+
+    record = samples_record(item)
+    if record is not None:
         note_record(item, record)
 
 

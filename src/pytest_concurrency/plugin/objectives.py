@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_concurrency.plugin.journal import note_record, open_journal, outcomes_key, timer_key
+from pytest_concurrency.plugin.journal import open_journal, timer_key
 from pytest_concurrency.plugin.settings import read
 
 if TYPE_CHECKING:
     from pytest_concurrency.slo.assertions import Policy
     from pytest_concurrency.slo.evidence import Evidence
+    from pytest_concurrency.slo.goals import Goal
     from pytest_concurrency.slo.named import NamedSlo
-    from pytest_concurrency.slo.objectives import Objective
     from pytest_concurrency.slo.perf import PerfTimer
-    from pytest_concurrency.slo.verdicts import Verdict
 
 slos_key: pytest.StashKey[Mapping[str, NamedSlo]] = pytest.StashKey()
 """On the config: the named SLOs, once they were read."""
-judged_key: pytest.StashKey[bool] = pytest.StashKey()
-"""On an item whose samples were judged by ``assert_slo`` already."""
+memory_key: pytest.StashKey[int] = pytest.StashKey()
+"""On an item: the peak of its memory, in bytes."""
+
+NOT_WHILE_COLLECTING = frozenset({"memory", "pool", "checks"})
+"""What is known only when the test has ended, so that no number of calls decides it."""
 
 
 def slo_policy(item: pytest.Item) -> Policy:
     """Return how a test's verdicts are reached and what follows from them."""
+    from pytest_concurrency.plugin import against, canary, verdicts
     from pytest_concurrency.slo.assertions import Policy
     from pytest_concurrency.slo.wording import command
 
@@ -40,66 +42,53 @@ def slo_policy(item: pytest.Item) -> Policy:
         by_wall=read(config, "slo_clock") == "wall",
         is_quick=bool(read(config, "slo_quick")),
         again=command(item.nodeid),
-        observe=lambda verdict: note_verdict(item, verdict),
+        observe=lambda verdict: verdicts.note_verdict(item, verdict),
+        tell=lambda row: verdicts.note_row(item, row),
+        collect=against.collector_of(item),
+        reference_ns=canary.reference_ns(config),
+        on_canary=lambda fastest_ns: canary.note_fastest(config, fastest_ns),
     )
 
 
-def note_verdict(item: pytest.Item, verdict: Verdict) -> None:
-    """Note a verdict for the table at the end."""
-    from pytest_concurrency.slo.wording import row, verdict_text
-
-    item.stash[judged_key] = True
-    record = {
-        "kind": "verdict",
-        "nodeid": item.nodeid,
-        "objective": str(verdict.objective),
-        "state": verdict.state,
-        "value": verdict.interval.value,
-        "low": verdict.interval.low,
-        "high": verdict.interval.high,
-        "calls": verdict.calls,
-        "slo": verdict.slo,
-        "tier": verdict.tier,
-        "row": list(row(verdict)),
-        "text": verdict_text(verdict),
-    }
-    note_record(item, record)
-
-
-def marked_objectives(item: pytest.Item) -> tuple[tuple[Objective, ...], tuple[NamedSlo, ...]]:
-    """Return the objectives of a test's markers, and the named SLOs among them.
+def goals_of(item: pytest.Item) -> list[Goal]:
+    """Return what a test's markers ask to be held, nearest marker first.
 
     Raises:
         pytest.UsageError: One cannot be read.
     """
     from pytest_concurrency.errors import UsageError
-    from pytest_concurrency.slo.grammar import parse_objective
-    from pytest_concurrency.slo.named import find_slo
+    from pytest_concurrency.slo.goals import read_goals
 
-    written: list[Objective] = []
-    named: list[NamedSlo] = []
+    goals: list[Goal] = []
+    slos, run_tier = named_slos(item.config), _run_tier(item.config)
+    where = f"{item.nodeid}: slo"
     for mark in item.iter_markers("slo"):
-        for text in mark.args:
-            where = f"{item.nodeid}: slo({text!r})"
-            try:
-                if isinstance(text, str) and text.replace("-", "_").isidentifier():
-                    named.append(find_slo(named_slos(item.config), text, where=where))
-                else:
-                    written.append(parse_objective(text, where=where))
-            except UsageError as error:
-                raise pytest.UsageError(str(error)) from None
-    return tuple(written), tuple(named)
+        tier = mark.kwargs.get("tier", "")
+        try:
+            goals += read_goals(mark.args, slos, tier=tier, run_tier=run_tier, where=where)
+        except UsageError as error:
+            raise pytest.UsageError(_with_where(str(error), where)) from None
+    return goals
+
+
+def _with_where(text: str, where: str) -> str:
+    return text if text.startswith(where) else f"{where}: {text}"
+
+
+def _run_tier(config: pytest.Config) -> str:
+    return str(read(config, "slo_tier") or "")
 
 
 def named_slos(config: pytest.Config) -> Mapping[str, NamedSlo]:
     """Return the SLOs that the project has written down.
 
     Raises:
-        pytest.UsageError: A file cannot be read.
+        pytest.UsageError: A file cannot be read, or no SLO has the tier of the run.
     """
     if slos_key not in config.stash:
         from pytest_concurrency.errors import MissingExtra, UsageError
         from pytest_concurrency.slo.files import load_slos
+        from pytest_concurrency.slo.goals import check_run_tier
 
         found: dict[str, NamedSlo] = {}
         given = str(read(config, "slo_file") or "")
@@ -108,42 +97,35 @@ def named_slos(config: pytest.Config) -> Mapping[str, NamedSlo]:
             if project.exists():
                 found.update(load_slos(project))
             if given:
-                found.update(load_slos(_from_root(config, given)))
+                found.update(load_slos(from_root(config, "slo_file", given)))
+            check_run_tier(found, _run_tier(config))
         except (UsageError, MissingExtra) as error:
             raise pytest.UsageError(str(error)) from None
         config.stash[slos_key] = found
     return config.stash[slos_key]
 
 
-def _from_root(config: pytest.Config, path: str) -> Path:
-    typed = config.getoption("slo_file")
+def from_root(config: pytest.Config, ini: str, path: str) -> Path:
+    """Return a path: as typed, from where pytest was started; as written, from the root."""
+    typed = config.getoption(ini)
     return config.invocation_params.dir / path if typed else config.rootpath / path
 
 
 @contextmanager
 def measuring(item: pytest.Item) -> Iterator[None]:
     """Measure the memory of a test that has an objective about it."""
-    if item.get_closest_marker("slo") is None:
-        yield
-        return
-    written, named = marked_objectives(item)
-    tier = str(read(item.config, "slo_tier") or "")
-    wanted = [*written, *(each for slo in named for each in slo.objectives_of(tier))]
-    if not any(each.metric == "memory" for each in wanted):
+    if item.get_closest_marker("slo") is None or not _asks_for(item, "memory"):
         yield
         return
     from pytest_concurrency.slo.memory import track_memory
 
     with track_memory() as memory:
         yield
-    timer = item.stash.get(timer_key, None)
-    if timer is not None:
-        timer.memory_bytes = memory.peak_bytes
     item.stash[memory_key] = memory.peak_bytes
 
 
-memory_key: pytest.StashKey[int] = pytest.StashKey()
-"""On an item: the peak of its memory, in bytes."""
+def _asks_for(item: pytest.Item, metric: str) -> bool:
+    return any(goal.objective.metric == metric for goal in goals_of(item))
 
 
 def judge_item(item: pytest.Item, seconds: float) -> None:
@@ -158,66 +140,36 @@ def judge_item(item: pytest.Item, seconds: float) -> None:
         UndecidedObjective: One is undecided, and that was to fail.
     """
     __tracebackhide__ = True
-    if item.get_closest_marker("slo") is None or read(item.config, "slo") == "off":
-        return
     from pytest_concurrency.errors import BrokenPromise, UsageError
+    from pytest_concurrency.plugin.against import judge_comparison
     from pytest_concurrency.plugin.pointing import raise_at_test
 
+    if read(item.config, "slo") == "off":
+        return
     try:
-        _judge(item, _source(item, seconds))
+        if not judge_comparison(item) and item.get_closest_marker("slo") is not None:
+            _judge(item, seconds)
     except UsageError as error:
         raise_at_test(item, UsageError(f"{item.nodeid}: {error}"), marker="slo")
-    except BrokenPromise as error:
+    except (BrokenPromise, Warning) as error:  # a warning, where warnings are errors
         raise_at_test(item, error, marker="slo")
 
 
-def _judge(item: pytest.Item, source: Any) -> None:
-    from pytest_concurrency.slo.assertions import assert_slo, enforce
-    from pytest_concurrency.slo.named import held_text
+def _judge(item: pytest.Item, seconds: float) -> None:
+    from pytest_concurrency.plugin.measured import complete, evidence_of_item
+    from pytest_concurrency.plugin.verdicts import note_tiers
+    from pytest_concurrency.slo.goals import assert_goals
 
-    written, named = marked_objectives(item)
-    policy = slo_policy(item)
-    tier = str(read(item.config, "slo_tier") or "")
-    if written:
-        assert_slo(source, *written, policy=policy)
-    for slo in named:
-        chosen = tier if tier in slo.tiers else ""
-        verdicts = slo.judge(source, tier=chosen, by_wall=policy.by_wall)
-        if slo.tiers:
-            text = f"{item.nodeid}: SLO {slo.name!r}: {held_text(slo.held(source))}"
-            note_record(item, {"kind": "tiers", "nodeid": item.nodeid, "text": text})
-        enforce(verdicts, policy)
-
-
-def _source(item: pytest.Item, seconds: float) -> Any:
-    """Return what a test measured: its timer, else its outcomes, else its own duration."""
     timer = item.stash.get(timer_key, None)
+    source: Evidence | PerfTimer
     if timer is not None and len(timer):
-        return timer
-    from pytest_concurrency.slo.evidence import Evidence, merge_evidence
-    from pytest_concurrency.slo.samples import Samples
-
-    memory = item.stash.get(memory_key, None)
-    outcomes = item.stash.get(outcomes_key, None) or []
-    if outcomes:
-        merged: Evidence = merge_evidence([each.evidence() for each in outcomes])
+        complete(item, timer)
+        source = timer
     else:
-        own = Samples.of([round(seconds * 1e9)])
-        merged = Evidence(latency=own, calls=1, seconds=seconds)
-    return replace(merged, memory_bytes=memory, **_pool(item))
-
-
-def _pool(item: pytest.Item) -> dict[str, Any]:
-    """Return what is known of the test's pool, if it was watched."""
-    from pytest_concurrency.plugin.databases import pool_key
-    from pytest_concurrency.slo.samples import Samples
-
-    watch = item.stash.get(pool_key, None)
-    if watch is None:
-        return {}
-    use = watch.use
-    share = use.saturation if use.capacity is not None else None
-    return {"pool_use": share, "series": {"pool wait": Samples.of(use.waits_ns)}}
+        source = evidence_of_item(item, seconds)
+    goals = goals_of(item)
+    note_tiers(item, source, goals)
+    assert_goals(source, goals, slo_policy(item))
 
 
 def make_timer(item: pytest.Item) -> PerfTimer:
@@ -226,12 +178,11 @@ def make_timer(item: pytest.Item) -> PerfTimer:
     from pytest_concurrency.slo.perf import PerfTimer
 
     join(item.config)
-    written, named = marked_objectives(item)
-    tier = str(read(item.config, "slo_tier") or "")
-    every = [*written]
-    for slo in named:
-        every.extend(slo.objectives_of(tier if tier in slo.tiers else ""))
-    timer = PerfTimer(item.nodeid, objectives=every, policy=slo_policy(item))
+    every = [goal.objective for goal in goals_of(item)]
+    decidable = [
+        each for each in every if each.metric not in NOT_WHILE_COLLECTING and not each.series
+    ]
+    timer = PerfTimer(item.nodeid, objectives=decidable, policy=slo_policy(item))
     item.stash[timer_key] = timer
     open_journal(item.config)
     return timer

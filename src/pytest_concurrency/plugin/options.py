@@ -28,8 +28,8 @@ class Option:
 
         Args:
             flag: As typed on the command line; the ini key is derived from it.
-            kind: What its values are: ``count``, ``duration``, ``integer``, ``choice``,
-                ``database``, ``flag``, ``text``, ``words``.
+            kind: What its values are: ``workers``, ``count``, ``duration``, ``integer``,
+                ``choice``, ``database``, ``flag``, ``share``, ``text``, ``words``.
             default: What holds where nobody says, as it would be typed.
             metavar: What its value is called in the help.
             help: One sentence.
@@ -47,7 +47,7 @@ class Option:
 OPTIONS = (
     Option(
         "--concurrency-workers",
-        kind="count",
+        kind="workers",
         default="8",
         metavar="N|auto",
         help="How many workers run where a call or a marker does not say; auto: one for each "
@@ -172,6 +172,36 @@ OPTIONS = (
         default="",
         metavar="PATH",
         help="A TOML or OpenSLO file with named SLOs, besides those in pyproject.toml.",
+    ),
+    Option(
+        "--slo-baseline",
+        kind="text",
+        default="",
+        metavar="FILE",
+        help="Keep each test's samples in this file, compare with those it has, and fail a test "
+        "that has become slower.",
+    ),
+    Option(
+        "--slo-baseline-update",
+        kind="flag",
+        default="",
+        metavar="",
+        help="Take what is measured now for the baseline, instead of comparing.",
+    ),
+    Option(
+        "--slo-against",
+        kind="text",
+        default="",
+        metavar="REF",
+        help="Run every until_decided() loop against another git revision, the calls of both "
+        "taking turns, and fail a test that is slower than there.",
+    ),
+    Option(
+        "--slo-margin",
+        kind="share",
+        default="10%",
+        metavar="SHARE",
+        help="How much slower than a baseline or another revision is no news, such as 5%.",
     ),
     Option(
         "--slo-clock",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from pytest_concurrency.plugin.options import OPTIONS, UNSET, Option
+from pytest_concurrency.run.plan import MOST_WORKERS
 
 if TYPE_CHECKING:
     from pytest_concurrency.run.settings import Settings
@@ -20,17 +21,19 @@ class Given(NamedTuple):
     text: str
     source: str
     """Who gave it, as it would be typed: ``--concurrency-timeout=3s``."""
+    remedy: str = ""
+    """How to give another value: ``--concurrency-timeout=`` or ``concurrency_timeout = ``."""
 
 
 def given(config: pytest.Config, option: Option) -> Given:
     """Return what holds for an option, and who said so."""
     typed = config.getoption(option.ini)
     if typed is not None:
-        return Given(str(typed), f"{option.flag}={typed}")
+        return Given(str(typed), f"{option.flag}={typed}", f"{option.flag}=")
     written = config.getini(option.ini)
     if written not in UNSET:
         name = config.inipath.name if config.inipath else "the configuration file"
-        return Given(str(written), f"{option.ini} = {str(written)!r} in {name}")
+        return Given(str(written), f"{option.ini} = {written} in {name}", f"{option.ini} = ")
     return Given(option.default, "the default")
 
 
@@ -40,6 +43,9 @@ def check_settings(config: pytest.Config) -> None:
         found = given(config, option)
         if found.source != "the default":
             read(config, option.ini)
+    from pytest_concurrency.plugin.arguments import check_slo_options
+
+    check_slo_options(config)
 
 
 def read(config: pytest.Config, ini: str) -> object:
@@ -52,7 +58,10 @@ def read(config: pytest.Config, ini: str) -> object:
     found = given(config, option)
     value = _READERS[option.kind](option, found)
     if value is _WRONG:
-        msg = f"{found.source}: {_EXPECTED[option.kind].format(option=option)}"
+        choices = ", ".join(option.choices)
+        expected = _EXPECTED[option.kind].format(choices=choices, most=MOST_WORKERS)
+        example = option.default or _EXAMPLES.get(option.kind, "")
+        msg = f"{found.source}: {expected}. Write {found.remedy}{example}."
         raise pytest.UsageError(msg)
     return value
 
@@ -60,11 +69,16 @@ def read(config: pytest.Config, ini: str) -> object:
 _WRONG = object()
 
 
-def _read_count(_: Option, found: Given) -> object:
+def _read_workers(option: Option, found: Given) -> object:
     if found.text == "auto":
         from pytest_concurrency.run.capacity import processors
 
         return processors()
+    value = _read_count(option, found)
+    return value if isinstance(value, int) and value <= MOST_WORKERS else _WRONG
+
+
+def _read_count(_: Option, found: Given) -> object:
     return int(found.text) if found.text.isdecimal() and int(found.text) >= 1 else _WRONG
 
 
@@ -93,7 +107,7 @@ def _read_choice(option: Option, found: Given) -> object:
     meant = nearest(found.text, option.choices)
     if meant is None:
         return _WRONG
-    msg = f"{found.source}: there is no {found.text!r}. Write {option.flag}={meant}."
+    msg = f"{found.source}: there is no {found.text!r}. Write {found.remedy}{meant}."
     raise pytest.UsageError(msg)
 
 
@@ -104,6 +118,16 @@ def _read_words(_: Option, found: Given) -> object:
 def _read_flag(_: Option, found: Given) -> object:
     words = {"true": True, "1": True, "yes": True, "": False, "false": False, "0": False}
     return words.get(found.text.lower(), _WRONG)
+
+
+def _read_share(_: Option, found: Given) -> object:
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.slo.quantities import parse_quantity
+
+    try:
+        return parse_quantity(found.text, where=found.source, kind="ratio").value
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def _read_database(option: Option, found: Given) -> object:
@@ -122,25 +146,27 @@ def _read_text(_: Option, found: Given) -> object:
 
 
 _READERS = {
+    "workers": _read_workers,
     "count": _read_count,
     "integer": _read_integer,
     "duration": _read_duration,
     "choice": _read_choice,
+    "share": _read_share,
     "database": _read_database,
     "text": _read_text,
     "words": _read_words,
     "flag": _read_flag,
 }
 _EXPECTED = {
-    "count": "use an integer >= 1, or auto. Write {option.flag}=8.",
-    "integer": "use an integer. Write {option.flag}=1.",
-    "duration": "use a time longer than zero. Write {option.flag}=30s.",
-    "choice": "use one of {option.metavar}.",
-    "database": "",
-    "text": "",
-    "words": "",
-    "flag": "use true or false.",
+    "workers": "use an integer from 1 to {most:,}, or auto",
+    "count": "use an integer >= 1",
+    "integer": "use an integer",
+    "duration": "use a time longer than zero",
+    "choice": "use one of {choices}",
+    "share": "use a share",
+    "flag": "use true or false",
 }
+_EXAMPLES = {"integer": "1", "flag": "true"}
 
 
 session_seed_key: pytest.StashKey[int] = pytest.StashKey[int]()

@@ -41,12 +41,16 @@ def _lines(config: pytest.Config) -> Iterator[str]:
 
 def _objectives(records: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Return a row for each verdict, and what is said about tiers."""
-    verdicts = [record for record in records if record["kind"] == "verdict"]
+    verdicts = [record for record in records if record["kind"] in ("verdict", "comparison")]
     if verdicts:
         from pytest_concurrency.slo.wording import table
 
         yield from table([(one["nodeid"], *one["row"]) for one in verdicts])
-    yield from (record["text"] for record in records if record["kind"] == "tiers")
+    for record in verdicts:
+        if record.get("budget"):
+            yield f"{record['nodeid']}: SLO {record['slo']!r}: {record['budget']}"
+    told = ("tiers", "against", "baseline")
+    yield from (record["text"] for record in records if record["kind"] in told)
     waits = [record["seconds"] for record in records if record["kind"] == "waited"]
     if waits:
         from pytest_concurrency.slo.figures import format_duration
@@ -64,7 +68,8 @@ def _explored(explored: Sequence[Mapping[str, Any]]) -> str:
     ends = Counter(_end(one) for one in explored)
     parts = ", ".join(f"{number} {end}" for end, number in ends.items())
     tests = f"{len(explored)} test{'' if len(explored) == 1 else 's'}"
-    return f"explored {tests}: {schedules:,} schedules in {seconds}; {parts}"
+    many = f"{schedules:,} schedule{'' if schedules == 1 else 's'}"
+    return f"explored {tests}: {many} in {seconds}; {parts}"
 
 
 def _end(one: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ def _check_count(name: str, value: object) -> None:
     if value is None and name == "workers":
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"concurrent_runner({name}={value!r}): use an integer >= 1."
+        msg = f"concurrent_runner({name}={value!r}): use an integer >= 1, such as {name}=8."
         raise UsageError(msg)
     if name == "workers" and value > MOST_WORKERS:
         msg = (
@@ -120,8 +120,8 @@ def _is_async(calls: Sequence[Callable[..., Any]]) -> bool:
             raise UsageError(msg)
         if not callable(call):
             msg = (
-                f"concurrent_runner({call!r}): a {type(call).__name__} cannot be called. "
-                f"Pass a function, for example lambda: ..."
+                f"concurrent_runner({call!r}): {type(call).__name__} is not callable. "
+                f"Pass a function itself, not what it returns."
             )
             raise UsageError(msg)
         kinds.add(is_coroutine_function(call))

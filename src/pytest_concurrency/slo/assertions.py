@@ -70,6 +70,7 @@ class Policy:
         is_quick: Answer fast rather than surely, for a development loop.
         reference_ns: How long the canary takes on this machine at its best, if it is known.
         observe: Called with every verdict before anything is raised.
+        tell: Called with the row of every comparison, growth and leak before anything is raised.
         collect: What ``until_decided`` does instead with a timer, such as racing a rival.
         on_canary: Called with the fastest run of the canary, to be the next reference.
     """
@@ -82,6 +83,7 @@ class Policy:
     is_quick: bool = False
     reference_ns: int | None = None
     observe: Callable[[Verdict], None] | None = field(default=None, compare=False)
+    tell: Callable[[tuple[str, ...]], None] | None = field(default=None, compare=False)
     collect: Callable[[Any], Iterator[int]] | None = field(default=None, compare=False)
     on_canary: Callable[[int], None] | None = field(default=None, compare=False)
 
@@ -128,6 +130,8 @@ def assert_slo(
     policy = policy or current_policy()
     if undecided is not None:
         policy = replace(policy, undecided=undecided)
+    if policy.collect is not None and hasattr(source, "until_decided"):
+        return []  # its calls took turns with another revision, and are judged by that alone
     if not objectives:
         msg = "assert_slo: there is no objective. Write assert_slo(outcome, 'p95 < 50ms')."
         raise UsageError(msg)
@@ -186,16 +190,20 @@ def enforce(verdicts: Sequence[Verdict], policy: Policy) -> None:
         _warn(undecided_text(verdict), policy)
 
 
-def conclude(state: State, text: str, policy: Policy) -> None:
+def conclude(state: State, text: str, policy: Policy, *, row: tuple[str, ...]) -> None:
     """Raise or warn for a verdict that is not about an objective, such as a comparison.
 
     Raises:
-        MissedObjective: It is missed.
+        MissedObjective: It is missed, and that was to fail.
         UndecidedObjective: It is undecided, and that was to fail.
     """
     __tracebackhide__ = True
-    if state == "missed":
+    if policy.tell is not None:
+        policy.tell(row)
+    if state == "missed" and policy.missed == "fail":
         raise MissedObjective(text)
+    if state == "missed" and policy.missed == "warn":
+        warnings.warn(MissedWarning(text), stacklevel=3)
     if state == "undecided" and policy.undecided == "fail":
         raise UndecidedObjective(text)
     if state == "undecided":

@@ -46,6 +46,9 @@ class Timer(Protocol):
     def fold(self) -> None:
         """Move samples beyond a million into bins."""
 
+    def note_pause(self, took_ns: int) -> None:
+        """Note a garbage collection for the call during which it ran."""
+
 
 def share_of_look(look: int) -> float:
     """Return which share of the allowed error a look may spend; all shares add up to one.
@@ -150,7 +153,7 @@ def decide(
 def _rounds(timer: Timer, decision: Decision, most: int, budget_ns: int) -> Iterator[int]:
     gc.collect()
     gc.freeze()  # the test runner's own objects are none of the code's under test
-    watch = NoiseWatch(reference_ns=decision.policy.reference_ns)
+    watch = NoiseWatch(reference_ns=decision.policy.reference_ns, on_pause=timer.note_pause)
     try:
         yield 0
         if not len(timer):
@@ -160,10 +163,10 @@ def _rounds(timer: Timer, decision: Decision, most: int, budget_ns: int) -> Iter
         yield from _measured(timer, decision, watch, most, budget_ns)
     finally:
         gc.unfreeze()
-        timer.noise = watch.read()
+        timer.noise = noise = watch.read()
         watch.close()
-        if decision.policy.on_canary is not None and watch.fastest_ns:
-            decision.policy.on_canary(watch.fastest_ns)
+        if decision.policy.on_canary is not None and noise.canary_ns:
+            decision.policy.on_canary(noise.canary_ns)
     if not decision.is_complete and len(timer):
         decision.look(timer.evidence(), is_last=True)
 

@@ -101,6 +101,7 @@ class Evidence:
         tagged: The evidence of the calls with some tags.
         noise: What the machine did meanwhile.
         where_time_went: What is known about single calls, by position.
+        warm_up_ns: The slowest of the calls that were set aside as warm-up.
     """
 
     latency: Samples = field(default_factory=Samples)
@@ -114,6 +115,7 @@ class Evidence:
     tagged: Mapping[Tags, Evidence] = field(default_factory=dict)
     noise: Noise | None = None
     where_time_went: Mapping[int, str] = field(default_factory=dict)
+    warm_up_ns: int | None = None
 
     def evidence(self) -> Evidence:
         """Return itself."""
@@ -146,6 +148,7 @@ class Evidence:
             "tagged": [[[list(t) for t in has], p.to_wire()] for has, p in self.tagged.items()],
             "noise": noise_to_wire(self.noise),
             "where_time_went": [[at, text] for at, text in self.where_time_went.items()],
+            "warm_up_ns": self.warm_up_ns,
         }
 
     @classmethod
@@ -166,6 +169,7 @@ class Evidence:
             },
             noise=Noise(**wire["noise"]) if wire["noise"] else None,
             where_time_went=dict(wire["where_time_went"]),
+            warm_up_ns=wire["warm_up_ns"],
         )
 
 
@@ -202,6 +206,7 @@ def merge_evidence(parts: Sequence[Evidence]) -> Evidence:
             for has in sorted(tags)
         },
         noise=next((part.noise for part in parts if part.noise), None),
+        warm_up_ns=max((p.warm_up_ns for p in parts if p.warm_up_ns is not None), default=None),
     )
 
 

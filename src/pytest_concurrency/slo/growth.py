@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from typing import Any, Final
 
 from pytest_concurrency.errors import UsageError, nearest
-from pytest_concurrency.slo.assertions import Policy, conclude
+from pytest_concurrency.slo.assertions import Policy, conclude, current_policy
 from pytest_concurrency.slo.figures import format_count, format_duration
 from pytest_concurrency.slo.intervals import Interval, mean_interval
 from pytest_concurrency.slo.quantities import duration_ns
@@ -35,6 +35,8 @@ _FEWEST_SPAN: Final = 4
 _SMALLEST: Final = 2
 _FEWEST_ROUNDS: Final = 5
 _MOST_ROUNDS: Final = 200
+_SECONDS: Final = 5.0
+_QUICK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,40 +80,37 @@ def assert_scales(
     growth: str,
     *,
     given: Callable[[int], Any] | None = None,
-    seconds: float | str = 5.0,
+    seconds: float | str | None = None,
     error: float = 0.05,
     policy: Policy | None = None,
 ) -> Scaling:
-    """Assert that a function's time grows no faster than a class.
-
-    The growth between the upper sizes decides, where constant costs matter least.
+    """Assert that a function's time grows no faster than a class, between the upper sizes.
 
     Args:
         function: Called with a size, or with what ``given`` makes of it.
         sizes: At least three, the largest at least four times the smallest.
         growth: One of :data:`GROWTHS`, such as ``"n log n"``.
         given: Makes the input of a size; not timed.
-        seconds: The longest to go on.
+        seconds: The longest to go on; 5 if left out, half a second with ``--slo-quick``.
         error: How often the verdict may be wrong.
-        policy: What an undecided claim does.
+        policy: What a missed and an undecided claim do; the session's if left out.
 
     Raises:
         MissedObjective: It grows faster.
         UndecidedObjective: The budget ended first, and that was to fail.
-        UsageError: The class or the sizes cannot be used.
     """
     __tracebackhide__ = True
-    ordered = _check(growth, sizes)
-    scaling = _measure(
-        function,
-        ordered,
-        growth,
-        given=given or (lambda size: size),
-        budget_ns=duration_ns(seconds, where="assert_scales(seconds)"),
-        error=error,
-    )
-    conclude(scaling.state, _text(scaling, error), policy or Policy())
+    ordered, policy = _check(growth, sizes), policy or current_policy()
+    if seconds is None:
+        seconds = _QUICK_SECONDS if policy.is_quick else _SECONDS
+    budget_ns, given = duration_ns(seconds, where="assert_scales(seconds)"), given or _as_it_is
+    scaling = _measure(function, ordered, growth, given=given, budget_ns=budget_ns, error=error)
+    conclude(scaling.state, _text(scaling, error), policy, row=_row(scaling))
     return scaling
+
+
+def _as_it_is(size: int) -> int:
+    return size
 
 
 def _check(growth: str, sizes: Sequence[int]) -> list[int]:
@@ -204,6 +203,14 @@ def _best(exponent: float, sizes: Sequence[float]) -> str:
         name: power(sizes, [growth(size) for size in sizes]) for name, growth in GROWTHS.items()
     }
     return min(powers, key=lambda name: abs(powers[name] - exponent))
+
+
+def _row(scaling: Scaling) -> tuple[str, str, str, str, str]:
+    """Return claim, growth, bounds, number of rounds and state for a table."""
+    low, value, high = scaling.exponent.low, scaling.exponent.value, scaling.exponent.high
+    bounds = f"({low:.2f} to {high:.2f})"
+    rounds = f"{scaling.rounds} rounds"
+    return f"grows as {scaling.claim}", f"n^{value:.2f}", bounds, rounds, scaling.state
 
 
 def _text(scaling: Scaling, error: float) -> str:

@@ -21,6 +21,7 @@ from pytest_concurrency.slo.intervals import (
 )
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.objectives import Objective
+from pytest_concurrency.slo.reach import within_reach
 from pytest_concurrency.slo.samples import Samples
 from pytest_concurrency.slo.verdicts import ERROR, Errors, Slowest, State, Verdict
 
@@ -74,6 +75,7 @@ def _judge_latency(
         confidence=1 - max(errors.met, errors.missed),
         slowest=_slowest(evidence, samples),
         noise=evidence.noise,
+        warm_up_ns=evidence.warm_up_ns,
     )
     if objective.quantile is not None:
         needed = fewest_samples(objective.quantile, errors.met or ERROR)
@@ -93,15 +95,7 @@ def _latency_interval(
 ) -> Interval:
     if objective.quantile is not None:
         return _bounds(
-            objective,
-            errors,
-            lambda error: quantile_interval(
-                durations,
-                objective.quantile or 0.5,
-                error,
-                limit=objective.limit,
-                folded=samples.folded,
-            ),
+            objective, errors, lambda error: _quantile(samples, durations, objective, error)
         )
     if objective.metric == "mean":
         return _bounds(objective, errors, lambda error: mean_interval(durations, error))
@@ -112,6 +106,16 @@ def _latency_interval(
         )
     folded_max = samples.folded.at_rank(samples.folded.total - 1) if samples.folded else 0
     return _fact(max(*durations, folded_max), len(samples))
+
+
+def _quantile(
+    samples: Samples, durations: array[int], objective: Objective, error: float
+) -> Interval:
+    quantile, folded = objective.quantile or 0.5, samples.folded
+    interval = quantile_interval(durations, quantile, error, limit=objective.limit, folded=folded)
+    if folded is not None or interval.effective == len(durations):
+        return interval
+    return within_reach(interval, durations, quantile, error, limit=objective.limit)
 
 
 def _judge_rate(evidence: Evidence, objective: Objective, errors: Errors) -> Verdict:

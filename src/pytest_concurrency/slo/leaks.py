@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo.assertions import Policy, conclude
+from pytest_concurrency.slo.assertions import Policy, conclude, current_policy
 from pytest_concurrency.slo.figures import format_count, format_size
 from pytest_concurrency.slo.intervals import Interval, quantile_interval
 from pytest_concurrency.slo.memory import resident_bytes
@@ -80,7 +80,7 @@ def assert_no_leak(
         by: Count what Python allocates, or ask for the memory of the process and its children,
             which sees other languages too and is less precise.
         error: How often the verdict may be wrong.
-        policy: What an undecided verdict does.
+        policy: What a missed and an undecided verdict do; those of the session if left out.
 
     Raises:
         MissedObjective: Each call keeps more, but for the error allowed.
@@ -98,7 +98,7 @@ def assert_no_leak(
     slope = slope_of(made, octets, error)
     state = _state(slope, limit_bytes)
     leak = Leak(state=state, slope=slope, calls=calls, kept=kept)
-    conclude(state, _text(leak, limit, error), policy or Policy())
+    conclude(state, _text(leak, limit, error), policy or current_policy(), row=_row(leak, limit))
     return leak
 
 
@@ -164,6 +164,13 @@ def _kept(first: object) -> tuple[str, ...]:
         f"{format_size(each.size_diff)} in {format_count(each.count_diff)} objects"
         for each in grown[:_SHOWN]
     )
+
+
+def _row(leak: Leak, limit: str) -> tuple[str, str, str, str, str]:
+    """Return claim, growth, bounds, number of calls and state for a table."""
+    bounds = f"({leak.slope.low:,.1f} to {leak.slope.high:,.1f})"
+    calls = f"{format_count(leak.calls)} calls"
+    return f"keeps <= {limit} a call", f"{leak.slope.value:,.1f} B", bounds, calls, leak.state
 
 
 def _text(leak: Leak, limit: str, error: float) -> str:

@@ -128,10 +128,18 @@ class NoiseWatch:
         reference_ns: How long the fixed piece of work takes on this machine at its best; the
             fastest run of this watch if unknown.
         times_collections: Time garbage collection too, until :meth:`close`.
+        on_pause: Called with the nanoseconds of each collection, in the thread that collected.
     """
 
-    def __init__(self, *, reference_ns: int | None = None, times_collections: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        reference_ns: int | None = None,
+        times_collections: bool = True,
+        on_pause: Callable[[int], None] | None = None,
+    ) -> None:
         """Begin to watch."""
+        self._on_pause = on_pause
         self._thread = get_ident()
         self._reference_ns = reference_ns
         self._canaries: list[int] = []
@@ -208,7 +216,10 @@ class NoiseWatch:
         if phase == "start":
             self._pause_began_ns = perf_counter_ns()
         elif self._pause_began_ns:
-            self._pauses.append(perf_counter_ns() - self._pause_began_ns)
+            took_ns = perf_counter_ns() - self._pause_began_ns
+            self._pauses.append(took_ns)
+            if self._on_pause is not None:
+                self._on_pause(took_ns)
 
 
 def _machine_ticks() -> tuple[float, float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
+from pytest_concurrency.errors import UsageError, nearest
 from pytest_concurrency.slo.figures import format_quantity
 from pytest_concurrency.slo.quantities import Kind
 
@@ -46,6 +47,18 @@ METRICS: Final[dict[str, Metric]] = {
 
 SERIES: Final = ("lock wait", "pool wait")
 """What else than the calls themselves has quantiles, a mean and a maximum."""
+
+
+def check_series(name: str) -> None:
+    """Refuse the name of a wait that no objective can speak of.
+
+    Raises:
+        UsageError: There is no such series; the text names the nearest.
+    """
+    if name not in SERIES:
+        meant = nearest(name, SERIES) or SERIES[0]
+        msg = f"waiting({name!r}): there is no such wait. Write waiting({meant!r})."
+        raise UsageError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

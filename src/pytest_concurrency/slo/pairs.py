@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from typing import Final
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo.assertions import Policy, conclude
+from pytest_concurrency.slo.assertions import Policy, conclude, current_policy
 from pytest_concurrency.slo.deciding import share_of_look
 from pytest_concurrency.slo.figures import format_count, format_duration
 from pytest_concurrency.slo.intervals import Interval, quantile_interval, quantile_of
@@ -27,6 +27,8 @@ _SHORTEST_SPAN_NS: Final = 50_000_000
 _GROWTH: Final = 1.5
 _NARROW: Final = 0.01
 _ERROR: Final = 0.01
+_SECONDS: Final = 5.0
+_QUICK_SECONDS: Final = 0.5
 
 ORDERS: Final = ((False, True, True, False), (True, False, False, True))
 """The two orders of two pairs: for each call, whether it is of the old function."""
@@ -64,20 +66,28 @@ class Comparison:
             f"({format_duration(self.new_ns)} and {format_duration(self.old_ns)})"
         )
 
+    def row(self) -> tuple[str, str, str, str, str]:
+        """Return claim, ratio, bounds, number of pairs and state for a table."""
+        return (
+            self.claim,
+            f"{self.ratio.value:.3f}x",
+            f"({self.ratio.low:.3f} to {self.ratio.high:.3f})",
+            f"{format_count(self.pairs)} pairs",
+            self.state,
+        )
+
 
 def compare(
     new: Callable[[], object],
     old: Callable[[], object],
     claim: str = "",
     *,
-    seconds: float | str = 5.0,
+    seconds: float | str | None = None,
     max_pairs: int = 20_000,
     error: float = _ERROR,
     policy: Policy | None = None,
 ) -> Comparison:
-    """Call both functions in turn and compare each pair.
-
-    Whatever slows the machine for longer than two calls leaves the ratio of a pair alone.
+    """Call both functions in turn, and compare each pair; a slow spell slows both.
 
     >>> compare(lambda: sum(range(500)), lambda: sum(range(5000)), "new <= 0.5x old").state
     'met'
@@ -86,10 +96,10 @@ def compare(
         new: The function to judge.
         old: The function to judge it by.
         claim: What must hold, such as ``"new <= 1.05x old"``; only measured if left out.
-        seconds: The longest to go on.
+        seconds: The longest to go on; 5 if left out, half a second with ``--slo-quick``.
         max_pairs: The most pairs to collect.
         error: How often a verdict may be wrong.
-        policy: What an undecided claim does.
+        policy: What a missed and an undecided claim do; those of the test session if left out.
 
     Raises:
         MissedObjective: The claim is false, but for the error allowed.
@@ -99,11 +109,13 @@ def compare(
     if inspect.iscoroutinefunction(new) or inspect.iscoroutinefunction(old):
         msg = "compare: it cannot call a coroutine function. Give a function that runs it."
         raise UsageError(msg)
-    ratios = Ratios(claim, error=error)
-    budget_ns = duration_ns(seconds, where="compare(seconds)")
+    policy = policy or current_policy()
+    if seconds is None:
+        seconds = _QUICK_SECONDS if policy.is_quick else _SECONDS
+    budget_ns, ratios = duration_ns(seconds, where="compare(seconds)"), Ratios(claim, error=error)
     comparison = _decide(ratios, _Pairs(new, old), budget_ns, max_pairs)
     if claim:
-        conclude(comparison.state, _text(comparison), policy or Policy())
+        conclude(comparison.state, comparison_text(comparison), policy, row=comparison.row())
     return comparison
 
 
@@ -204,11 +216,13 @@ def state_of(ratio: Interval, limit: float, *, is_upper: bool) -> State:
     return "met" if ratio.low >= limit else "missed" if ratio.high < limit else "undecided"
 
 
-def _text(comparison: Comparison) -> str:
+def comparison_text(
+    comparison: Comparison, *, more: str = "Collect more:  compare(..., seconds=30)."
+) -> str:
+    """Return what to say of a comparison that is missed or undecided."""
     if comparison.state == "missed":
         return f"Missed: {comparison.claim}\n  {comparison}"
-    advice = "Collect more:  compare(..., seconds=30)."
-    return f"undecided: {comparison.claim}: {comparison}\n  {advice}"
+    return f"undecided: {comparison.claim}: {comparison}\n  {more}"
 
 
 class _Pairs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import get_ident
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import perf_counter_ns
 from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
@@ -20,11 +21,13 @@ from pytest_concurrency.slo.cells import (
     wait_of_call,
 )
 from pytest_concurrency.slo.deciding import Decision, decide
-from pytest_concurrency.slo.evidence import Evidence, Tags
+from pytest_concurrency.slo.evidence import Evidence
+from pytest_concurrency.slo.facts import Facts
 from pytest_concurrency.slo.grammar import as_objective
 from pytest_concurrency.slo.noise import Noise, NoiseWatch
 from pytest_concurrency.slo.objectives import Objective
-from pytest_concurrency.slo.samples import EXACT, Samples, merge_samples
+from pytest_concurrency.slo.parts import Parts
+from pytest_concurrency.slo.samples import Samples, merge_samples
 from pytest_concurrency.slo.verdicts import Verdict
 
 P = ParamSpec("P")
@@ -58,8 +61,8 @@ class PerfTimer:
             name: What is timed.
             objectives: What ``until_decided`` decides about if it is given nothing else.
             policy: How verdicts are reached.
-            takes_out_waits: Read from the kernel how long each call waited for a processor; if
-                left out, whenever the policy does not judge by wall and the kernel tells.
+            takes_out_waits: Read from the kernel how long each call waited for a processor; by
+                default where the kernel tells and the policy does not judge by wall.
         """
         self.name = name
         self.objectives = tuple(as_objective(each) for each in objectives)
@@ -70,7 +73,6 @@ class PerfTimer:
         self.takes_out_waits = self._reader is not None
         self._fd = self._reader.fd if self._reader else None
         self._owner = get_ident()
-        self._tagged: dict[Tags, PerfTimer] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -88,8 +90,8 @@ class PerfTimer:
         self._watch: NoiseWatch | None = None
         self.warm_up = Samples()
         self.noise: Noise | None = None
-        self.memory_bytes: int | None = None
-        self._tagged.clear()
+        self.facts = Facts()
+        self._parts: Parts[PerfTimer] = Parts()
 
     def __enter__(self) -> Self:
         """Begin a call."""
@@ -147,12 +149,7 @@ class PerfTimer:
         """Begin a call of a task."""
         return self._enter_beside()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the call of a task."""
         self._exit_beside(perf_counter_ns(), failed=kind is not None)
 
@@ -186,16 +183,26 @@ class PerfTimer:
         return self(function)(*args, **kwargs)
 
     def tagged(self, **tags: str) -> PerfTimer:
-        """Return the timer of the calls with these tags, for objectives such as ``p95{a=b}``.
+        """Return the timer of calls with these tags, for ``p95{a=b}``; they count here too."""
+        make = partial(
+            PerfTimer, self.name, policy=self.policy, takes_out_waits=self.takes_out_waits
+        )
+        return self._parts.of_tags(tags, make)
 
-        Its samples count among those of this timer too.
+    def waiting(self, series: str) -> PerfTimer:
+        """Return the timer of a wait, ``lock wait`` or ``pool wait``, which objectives may name.
+
+        >>> perf_timer = PerfTimer()
+        >>> with perf_timer.waiting("lock wait"):
+        ...     pass
+        >>> len(perf_timer), len(perf_timer.waiting("lock wait"))
+        (0, 1)
+
+        Raises:
+            UsageError: No objective knows such a wait.
         """
-        key = tuple(sorted((name, str(value)) for name, value in tags.items()))
-        if key not in self._tagged:
-            self._tagged[key] = PerfTimer(
-                self.name, policy=self.policy, takes_out_waits=self.takes_out_waits
-            )
-        return self._tagged[key]
+        make = partial(PerfTimer, series, policy=self.policy, takes_out_waits=False)
+        return self._parts.of_wait(series, make)
 
     def until_decided(
         self,
@@ -205,8 +212,8 @@ class PerfTimer:
     ) -> Iterator[int]:
         """Yield until every objective is met or missed with confidence, or a budget is spent.
 
-        The first round warms up and is set aside. Verdicts may be looked for at any time without
-        being wrong more often than the policy allows.
+        The first round warms up and is set aside. However often verdicts are looked for, they
+        are wrong no more often than the policy allows.
 
         Args:
             objectives: What to decide about; the timer's own objectives if left out.
@@ -228,8 +235,7 @@ class PerfTimer:
     @property
     def samples(self) -> Samples:
         """Every sample of every worker, in turn."""
-        parts = [cell.samples for cell in self._cells]
-        return merge_samples([*parts, *(each.samples for each in self._tagged.values())])
+        return merge_samples([*(cell.samples for cell in self._cells), *self._parts.samples])
 
     @property
     def durations(self) -> tuple[float, ...]:
@@ -238,8 +244,7 @@ class PerfTimer:
 
     def __len__(self) -> int:
         """Return how many calls were timed."""
-        own = sum(len(cell.samples) for cell in self._cells)
-        return own + sum(len(each) for each in self._tagged.values())
+        return sum(len(cell.samples) for cell in self._cells) + len(self._parts)
 
     def __bool__(self) -> bool:
         """Return True: a timer without samples is a timer."""
@@ -252,46 +257,43 @@ class PerfTimer:
 
     def clear(self) -> None:
         """Drop the samples, those of tagged calls too."""
-        self._first_ns = self._ended_ns = 0
-        self._free = 0
+        self._first_ns = self._ended_ns = self._free = 0
+        self.facts.pauses_ns.clear()
+        self._parts.clear()
         for cell in self._cells:
             cell.clear()
-        for timer in self._tagged.values():
-            timer.clear()
 
     @property
     def span_ns(self) -> tuple[int, int]:
         """When the first call began and the last one ended; zeros if there was none."""
-        ended_ns = self._ended_ns
-        if self._cell.ns:
-            ended_ns = max(ended_ns, self._started_ns + self._cell.ns[-1])
-        spans = [(self._first_ns, ended_ns)] if ended_ns else []
-        spans += [timer.span_ns for timer in self._tagged.values()]
-        spans = [span for span in spans if span[1]]
-        return min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0)
+        own_ns = self._cell.ns[-1:]
+        ended_ns = max(self._ended_ns, *(self._started_ns + last_ns for last_ns in own_ns), 0)
+        return self._parts.span_ns(self._first_ns, ended_ns)
 
     def fold(self) -> None:
         """Move samples beyond a million into bins."""
         for cell in self._cells:
-            if len(cell.ns) > EXACT:
-                cell.samples.fold()
+            cell.samples.fold()
+
+    def note_pause(self, took_ns: int) -> None:
+        """Note a garbage collection for the call during which it ran."""
+        if self._first_ns and not self._free and not self._open and self._owner == get_ident():
+            self.facts.note_pause(len(self._cell.ns), took_ns)
 
     def evidence(self) -> Evidence:
         """Return what was measured, for objectives to be held against."""
         samples = self.samples
         first_ns, ended_ns = self.span_ns
-        tagged = {tags: each.evidence() for tags, each in self._tagged.items()}
+        workers = sum(1 for cell in self._cells if cell.ns) or 1
         return Evidence(
             latency=samples,
             calls=len(samples),
             errors=samples.errors,
             seconds=(ended_ns - first_ns) / 1e9 if ended_ns else None,
-            memory_bytes=self.memory_bytes,
-            tagged=tagged,
-            noise=self.noise or self._noise(),
+            tagged=self._parts.evidence(),
+            noise=self.noise or (self._watch.read(workers=workers) if self._watch else None),
+            warm_up_ns=max(self.warm_up.ns, default=None),
+            **self.facts.for_evidence(
+                samples, self._parts.series, is_in_order=len(samples) == len(self._cell.ns)
+            ),
         )
-
-    def _noise(self) -> Noise | None:
-        """Return what happened since the first call, if nothing watched more closely."""
-        workers = sum(1 for cell in self._cells if cell.ns)
-        return self._watch.read(workers=max(1, workers)) if self._watch else None

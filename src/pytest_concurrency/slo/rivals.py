@@ -42,7 +42,16 @@ def revision(ref: str, *, of: Path) -> Iterator[Path]:
             _git(of, "worktree", "remove", "--force", str(tree), about=ref)
 
 
-def _git(where: Path, *arguments: str, about: str) -> None:
+def root_of(directory: Path, *, ref: str) -> Path:
+    """Return the root of the work tree that a directory lies in.
+
+    Raises:
+        UsageError: It lies in none.
+    """
+    return Path(_git(directory, "rev-parse", "--show-toplevel", about=ref).strip()).resolve()
+
+
+def _git(where: Path, *arguments: str, about: str) -> str:
     git = shutil.which("git") or "git"
     done = subprocess.run(
         [git, "-C", str(where), *arguments], capture_output=True, text=True, check=False
@@ -54,6 +63,18 @@ def _git(where: Path, *arguments: str, about: str) -> None:
             "Write a branch, a tag or a commit."
         )
         raise UsageError(msg)
+    return done.stdout
+
+
+class RivalEnded(BrokenPromise):
+    """The other interpreter has ended; ``status`` is what it ended with."""
+
+    __module__ = "pytest_concurrency"
+
+    def __init__(self, text: str, status: int) -> None:
+        """Keep the status beside the text."""
+        super().__init__(text)
+        self.status = status
 
 
 class Rival:
@@ -82,7 +103,7 @@ class Rival:
         """Have it make some calls, and return their nanoseconds, waits taken out.
 
         Raises:
-            BrokenPromise: It has ended.
+            RivalEnded: It has ended.
         """
         requests, answers = self._process.stdin, self._process.stdout
         line = ""
@@ -99,7 +120,7 @@ class Rival:
                 f"the other revision ended with status {status} before it was compared. "
                 "Run the test on that revision alone to see why."
             )
-            raise BrokenPromise(msg)
+            raise RivalEnded(msg, status)
         took: list[int] = json.loads(line)["took"]
         return took
 
@@ -144,7 +165,7 @@ def answer(timer: PerfTimer, requests: IO[str], answers: IO[str]) -> Iterator[in
             rounds += 1
             yield rounds
         took = list(timer.samples.without_waits())
-        answers.write(json.dumps({"took": took}) + "\n")
+        answers.write("\n" + json.dumps({"took": took}) + "\n")  # others write there too
         answers.flush()
 
 

@@ -60,6 +60,7 @@ class Verdict:
         wall: The figure by the wall clock, if waits for a processor were taken out.
         slowest: The slowest call, for a latency.
         noise: What the machine did meanwhile.
+        warm_up_ns: The slowest call that was set aside as warm-up.
         tier: The tier of the named SLO that the objective belongs to.
         slo: The name of that SLO.
     """
@@ -74,6 +75,7 @@ class Verdict:
     wall: float | None = None
     slowest: Slowest | None = None
     noise: Noise | None = None
+    warm_up_ns: int | None = None
     tier: str = ""
     slo: str = ""
 

@@ -17,6 +17,7 @@ from pytest_concurrency.slo.objectives import METRICS, Objective
 from pytest_concurrency.slo.verdicts import Verdict
 
 _WORTH_SAYING = 0.9
+_MUCH_SLOWER = 2
 
 
 def missed_text(verdict: Verdict, *, again: str = "") -> str:
@@ -32,6 +33,7 @@ def missed_text(verdict: Verdict, *, again: str = "") -> str:
         (objective.figure, _value(verdict), _evidence(verdict)),
         *_slowest(verdict),
         *_wall(verdict),
+        *_warm_up(verdict),
         *_machine(verdict),
     ]
     label = max(9, *(len(fact[0]) for fact in facts))
@@ -163,6 +165,14 @@ def _wall(verdict: Verdict) -> list[tuple[str, str, str]]:
         return []
     taken = f"{format_duration(out_ns)} of waiting for a processor taken out (other processes)"
     return [("wall", format_duration(verdict.wall), taken)]
+
+
+def _warm_up(verdict: Verdict) -> list[tuple[str, str, str]]:
+    """Tell of a slow first call: what a cold start costs is set aside, not hidden."""
+    took_ns = verdict.warm_up_ns
+    if took_ns is None or took_ns < _MUCH_SLOWER * verdict.interval.value:
+        return []
+    return [("warm-up", format_duration(took_ns), "the first call, not judged")]
 
 
 def _machine(verdict: Verdict) -> list[tuple[str, str, str]]:
