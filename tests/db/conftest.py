@@ -89,9 +89,9 @@ def mariadb_url(tmp_path_factory):
             options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
             subprocess.run([install, *common, *options], check=True, capture_output=True)
             (shared / "mariadb").mkdir()
-            subprocess.run(["cp", "-a", home / "data", shared / "mariadb"], check=True)
+            subprocess.run(["/bin/cp", "-a", home / "data", shared / "mariadb"], check=True)
         else:
-            subprocess.run(["cp", "-a", shared / "mariadb" / "data", home], check=True)
+            subprocess.run(["/bin/cp", "-a", shared / "mariadb" / "data", home], check=True)
     settings = ["--skip-networking", f"--socket={home}/s", "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M", "--skip-log-bin"]  # fmt: skip
     with (home / "log").open("wb") as log:

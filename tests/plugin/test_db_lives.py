@@ -61,7 +61,8 @@ def left_of_sqlite(room):
     return sorted(path.name for path in room.glob("pytest-concurrency-sqlite-*"))
 
 
-def test_kept_database_can_be_looked_into(suite, room):
+@pytest.mark.usefixtures("room")
+def test_kept_database_can_be_looked_into(suite):
     """The command to do so is printed, and what was committed is there."""
     ran = suite(FAILS, "--concurrency-keep-db")
 
