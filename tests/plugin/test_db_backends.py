@@ -36,18 +36,24 @@ def test_name_of_a_test_shows_no_password(suite):
     [
         (
             "",
-            "@pytest.mark.backends(): name the back ends. "
-            "Write @pytest.mark.backends('sqlite', 'postgres').",
+            (
+                "@pytest.mark.backends(): name the back ends. "
+                "Write @pytest.mark.backends('sqlite', 'postgres')."
+            ),
         ),
         (
             "'postgrse'",
-            "@pytest.mark.backends('postgrse'): 'postgrse' is no back end: "
-            "sqlite, memory, postgres and URLs are. Write 'postgres'.",
+            (
+                "@pytest.mark.backends('postgrse'): 'postgrse' is no back end: "
+                "sqlite, memory, postgres and URLs are. Write 'postgres'."
+            ),
         ),
         (
             "7",
-            "@pytest.mark.backends(7): 7 is no back end: "
-            "sqlite, memory, postgres and URLs are. Write 'sqlite'.",
+            (
+                "@pytest.mark.backends(7): 7 is no back end: "
+                "sqlite, memory, postgres and URLs are. Write 'sqlite'."
+            ),
         ),
     ],
 )
@@ -66,10 +72,14 @@ def test_back_ends_that_are_none_are_refused(suite, names, message):
             "the test asks for no database. Give it database_engine or separate_sessions.",
         ),
         (
-            "@pytest.fixture\ndef database_engine():\n    return 1\n"
-            "def test_it(database_engine):\n    pass",
-            "its database_engine is on a database of its own. Let the fixture use database: "
-            "def database_engine(database): return database.engine().",
+            (
+                "@pytest.fixture\ndef database_engine():\n    return 1\n"
+                "def test_it(database_engine):\n    pass"
+            ),
+            (
+                "its database_engine is on a database of its own. Let the fixture use database: "
+                "def database_engine(database): return database.engine()."
+            ),
         ),
     ],
 )
@@ -94,18 +104,24 @@ def test_option_chooses(suite, value):
     [
         (
             "postgrse",
-            "--concurrency-db: 'postgrse' is no database. 'sqlite', 'memory', 'postgres' and URLs "
-            "such as 'mariadb+pymysql://user@host' are. Write --concurrency-db=postgres.",
+            (
+                "--concurrency-db: 'postgrse' is no database. 'sqlite', 'memory', 'postgres' and URLs "
+                "such as 'mariadb+pymysql://user@host' are. Write --concurrency-db=postgres."
+            ),
         ),
         (
             "sqlite://",
-            "--concurrency-db: 'sqlite://' is a database of one connection: workers would share "
-            "it, lose writes, and can crash Python 3.11. Write --concurrency-db=memory.",
+            (
+                "--concurrency-db: 'sqlite://' is a database of one connection: workers would share "
+                "it, lose writes, and can crash Python 3.11. Write --concurrency-db=memory."
+            ),
         ),
         (
             "://x",
-            "--concurrency-db: '://x' is no SQLAlchemy URL. "
-            "Write --concurrency-db=dialect://user@host/name.",
+            (
+                "--concurrency-db: '://x' is no SQLAlchemy URL. "
+                "Write --concurrency-db=dialect://user@host/name."
+            ),
         ),
     ],
 )

@@ -108,7 +108,8 @@ def test_schema_of_another_kind_is_refused(suite):
     """The whole text."""
     ran = suite(
         "def test_asks(database):\n    pass\n",
-        conftest=MODELS + "\n@pytest.fixture(scope='session')\ndef database_schema():\n    return 7",
+        conftest=MODELS
+        + "\n@pytest.fixture(scope='session')\ndef database_schema():\n    return 7",
     )
 
     assert ran.outcomes == {"errors": 1}
