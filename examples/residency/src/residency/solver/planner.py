@@ -41,7 +41,7 @@ def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float 
             "status": status,
             **effort(solver),
             "modelling_seconds": round(modelled, 4),
-            "empty": sum(solver.value(short) for short in model.empty),
+            "empty": sum(solver.value(short) for short in model.empty.values()),
             "quality": progress.points,
             "bounds": progress.bounds,
         }
