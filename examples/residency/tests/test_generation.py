@@ -18,7 +18,7 @@ from residency.services.generation import Place, generate
 from residency.services.resilience import contingency
 from residency.solver import model as models
 from residency.solver.plot import quality_svg
-from residency.solver.planner import NoSchedule, make_planner
+from residency.solver.planner import make_planner
 from residency.store.models import Absence, Assignment, Person, ScheduleRun
 
 both = pytest.mark.backends("sqlite", "postgres")
@@ -84,11 +84,10 @@ def test_plot_of_known_series():
     assert 'stroke-width="2"' not in quality_svg({**run, "quality": []})
 
 
-def test_search_is_better_than_its_beginning(small_dataset):
-    """2.9: the search begins from the greedy schedule and improves it."""
-    first, *_, last = plan(small_dataset, seconds=3).statistics["quality"]
-    assert last["objective"] < first["objective"]
-    assert first["objective"] < models.EMPTY * 100
+def test_search_is_no_worse_than_its_beginning(small_dataset):
+    """2.9: the search begins from the greedy schedule and never returns a worse one."""
+    beginning = plan(small_dataset, seconds=0.000001).statistics["objective"]
+    assert plan(small_dataset, seconds=2).statistics["objective"] <= beginning < models.EMPTY * 2
 
 
 def test_absent_people_are_not_planned(small_dataset):
@@ -110,28 +109,37 @@ def test_too_few_people_leave_places_empty_and_say_so(small_dataset):
     """2.9: with rules that bind and people who are missing, cover gives way, and is counted."""
     with Session(small_dataset) as session:
         session.execute(delete(Assignment))
-        session.execute(delete(Person).where(Person.year == 1))
+        session.execute(delete(Person).where(Person.year > 1))
         session.commit()
     draft = plan(small_dataset, seconds=2)
     assert draft.statistics["empty"] > 0
     assert all(isinstance(one, Place) for one in draft.places)
 
 
-def test_no_time_is_no_schedule(small_dataset):
-    """2.9: a search without a schedule says so."""
-    with pytest.raises(NoSchedule, match=r"^No schedule after 1e-06 s: UNKNOWN\.$"):
-        plan(small_dataset, seconds=0.000001)
+def test_no_time_still_gives_a_schedule(small_dataset):
+    """2.9: a search that finds nothing in its time returns the schedule that it began from."""
+    draft = plan(small_dataset, seconds=0.000001)
+    assert (draft.statistics["status"], draft.statistics["empty"]) == ("UNKNOWN", 0)
+    assert len(draft.statistics["quality"]) == 1
 
 
 def test_mutant_without_days_off_is_noticed(small_dataset, monkeypatch):
     """2.9: a model without its rule of rest makes schedules in which the validation finds runs."""
+    sessions = sessionmaker(small_dataset)
+    with sessions.begin() as session:
+        session.execute(delete(Assignment))
+        session.execute(delete(Person).where(Person.year > 1))
+
+    def runs():
+        generate(sessions, **TWO_WEEKS, planner=make_planner(seconds=0.5, workers=1))
+        with sessions() as session:
+            rules = [one.rule for one in validate(session, **TWO_WEEKS).violations]
+        return rules.count("one day in seven free")
+
+    assert runs() == 0
     monkeypatch.setattr(models, "WORK_DAYS", 14)
     monkeypatch.setattr("residency.domain.greedy.ROTA", 10_000_019)
-    sessions = sessionmaker(small_dataset)
-    generate(sessions, **TWO_WEEKS, planner=make_planner(seconds=0.5, workers=1))
-    with sessions() as session:
-        rules = {one.rule for one in validate(session, **TWO_WEEKS).violations}
-    assert "one day in seven free" in rules
+    assert runs() > 0
 
 
 @both
