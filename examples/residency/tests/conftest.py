@@ -19,6 +19,7 @@ from pytest_concurrency import Database
 from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.orm import Session, sessionmaker
 
+from datasets import *  # noqa: F403 - fixtures
 from residency.services.generation import Draft, Place
 from residency.settings import Settings
 from residency.store.engine import make_engine

@@ -9,13 +9,13 @@ from time import monotonic
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_concurrency import assert_slo
+from pytest_concurrency.db import EngineWatch, PoolWatch, find_leaks, open_server
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 
-from pytest_concurrency import assert_slo
-from pytest_concurrency.db import EngineWatch, PoolWatch, find_leaks, open_server
 from residency.services.background import Background, BorrowedSession
 from residency.services.plans import create_student, retried
 from residency.settings import Settings
@@ -447,7 +447,9 @@ def test_background_task_is_given_no_session_and_no_row(background, sessions):
         with pytest.raises(BorrowedSession, match="gets a session of its own. Leave this one out"):
             background.submit(lambda _own, _other: None, request)
         student = create_student(request, name="Ann")
-        with pytest.raises(BorrowedSession, match="This Student lives in another session. Give its"):
+        with pytest.raises(
+            BorrowedSession, match="This Student lives in another session. Give its"
+        ):
             background.submit(lambda _own, _row: None, student)
 
 
@@ -484,7 +486,12 @@ def figures(service):
 def test_metrics_say_how_many_are_out_in_overflow_and_waiting(service, engine):
     """2.5 metrics: connections checked out, overflow and waits are on the page, as they are."""
     idle = figures(service)
-    assert (idle["connections"], idle["overflow"], idle["size"], idle["waits_total"]) == (0, 0, 5, 0)
+    assert (idle["connections"], idle["overflow"], idle["size"], idle["waits_total"]) == (
+        0,
+        0,
+        5,
+        0,
+    )
     with ThreadPoolExecutor(1) as other, everything_taken(engine) as taken:
         eleventh = other.submit(lambda: engine.connect().close())
         wait_until(lambda: figures(service)["waiting"] == 1)

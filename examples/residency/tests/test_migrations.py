@@ -98,7 +98,7 @@ def test_upgrade_that_breaks_leaves_no_table(bare, monkeypatch):
         "INSERT INTO person (name, role, year) VALUES ('Kim', 'faculty', 2)",
         "INSERT INTO person (name, role) VALUES ('Kim', 'resident')",
         "INSERT INTO block (day, half) VALUES ('2026-01-05', 'XM')",
-        "INSERT INTO absence (person_id, first_day, last_day, reason) VALUES (7, '2026-01-05', '2026-01-05', '')",  # noqa: E501
+        "INSERT INTO absence (person_id, first_day, last_day, reason) VALUES (7, '2026-01-05', '2026-01-05', '')",
     ],
 )
 def test_tables_refuse_what_makes_no_sense(bare, row):

@@ -8,11 +8,11 @@ from datetime import date, timedelta
 from random import Random
 
 import pytest
+from pytest_concurrency import assert_slo, dataset
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from pytest_concurrency import assert_slo, dataset
 from residency.domain.swaps import Shift, Taker, conflict
 from residency.services import matching, swaps
 from residency.services.errors import NotFound, SwapConflict
@@ -45,9 +45,7 @@ def fill(session, *, people, days, shifts_each, absent_every=0):
     draw = Random(6)
     for person in staff:
         for block in draw.sample(blocks, shifts_each):
-            session.add(
-                Assignment(block_id=block.id, person_id=person.id, template_id=template.id)
-            )
+            session.add(Assignment(block_id=block.id, person_id=person.id, template_id=template.id))
     for person in staff[:: absent_every or people + 1]:
         first = MONDAY + timedelta(days=draw.randrange(days))
         session.add(

@@ -342,9 +342,11 @@ def test_ten_in_parallel_want_one_shift(tools, week, sessions, concurrent_runner
     assert outcome.tally(lambda swap: swap["status"]) == {"done": 1}
     winner = week.people.index(outcome.values[0]["taker_id"])
     assert {str(error) for error in outcome.errors} == {
-        "Error executing tool request_swap: Swap not possible: "
-        f"Dr. {winner} has the shift Mon 05 Jan AM by now. Ask them. "
-        "Ask for another shift, or do what the reason says."
+        (
+            "Error executing tool request_swap: Swap not possible: "
+            f"Dr. {winner} has the shift Mon 05 Jan AM by now. Ask them. "
+            "Ask for another shift, or do what the reason says."
+        )
     }
     assert len(outcome.errors) == 9
     assert count(sessions, SwapRequest) == 1
@@ -491,7 +493,9 @@ def test_wrong_input_says_what_to_change_and_changes_nothing(
 
     assert text in asyncio.run(main())
     assert [count(sessions, table) for table in (SwapRequest, ScheduleRun, IdempotencyRecord)] == [
-        0, 0, 0
+        0,
+        0,
+        0,
     ]
     with sessions() as session:
         assert session.scalar(select(func.max(Assignment.version))) == 1

@@ -51,7 +51,7 @@ def contacts(activities: npt.NDArray[np.int64]) -> Matrix:
     Args:
         activities: For each person and block what they do, or -1.
     """
-    kinds = int(activities.max()) + 1 if activities.size else 0
+    kinds = max(activities.ravel().tolist(), default=-1) + 1
     met = np.zeros((len(activities), len(activities)))
     for kind in range(kinds):
         there = (activities == kind).astype(np.float64)

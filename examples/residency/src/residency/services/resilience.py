@@ -110,7 +110,7 @@ def defence(session: Session, *, first_day: date, last_day: date) -> Defence:
     filled = fallback_draft(session, first_day=first_day, last_day=last_day)
     return Defence(
         prevention=1 - (len(people) + unsupervised) / judged if judged else 1.0,
-        reserve=reserve_of(float(averages.max()) if averages.size else 0.0),
+        reserve=reserve_of(max(averages.ravel().tolist(), default=0.0)),
         one_missing=one,
         two_missing=two,
         fallback=float(filled.statistics["filled"]),

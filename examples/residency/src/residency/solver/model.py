@@ -7,6 +7,7 @@ it says what it lacks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, product
@@ -56,7 +57,7 @@ class Model:
         self._halves = {need.template_id: round(2 * need.hours) for need in problem.needs}
         self.places: dict[Key, IntVar] = {}
         self.present: dict[tuple[int, int], IntVar] = {}
-        self.empty: list[IntVar] = []
+        self.empty: dict[tuple[int, Need], IntVar] = {}
         self._work: dict[tuple[int, int], IntVar] = {}
         self._days = [
             (number, [block.id for block in blocks])
@@ -94,7 +95,7 @@ class Model:
             ]
             short = self.model.new_int_var(0, need.residents, "")
             self.model.add(sum(there) + short == need.residents)
-            self.empty.append(short)
+            self.empty[block.id, need] = short
 
     def _supervise(self) -> None:
         """Count in quarters of a member of the faculty, as the rule does."""
@@ -140,7 +141,9 @@ class Model:
         days = len(self._days)
         window = min(days, WEEKS * 7)
         most = 2 * MOST_HOURS * window // 7
-        busiest = self.model.new_int_var(0, 2 * MOST_HOURS * max(7, days), "busiest")
+        busiest = self._busiest = self.model.new_int_var(
+            0, 2 * MOST_HOURS * max(7, days), "busiest"
+        )
         for one in self.problem.residents:
             by_day = [
                 [
@@ -155,13 +158,23 @@ class Model:
                 self.model.add(sum(chain.from_iterable(by_day[first : first + window])) <= most)
             self.model.add(sum(chain.from_iterable(by_day)) <= busiest)
         guards = sum(self.present.values())
-        self.model.minimize(EMPTY * sum(self.empty) + 10 * busiest + guards)
+        self.model.minimize(EMPTY * sum(self.empty.values()) + 10 * busiest + guards)
 
     def _begin_from(self, filled: Filled) -> None:
-        """Let the search begin from the greedy schedule."""
+        """Let the search begin from the greedy schedule, every variable of it."""
         chosen = set(filled.places)
         there = {(block, person) for block, person, _ in chosen}
+        covered = Counter((block, template) for block, _, template in chosen & self.places.keys())
         for key, var in self.places.items():
             self.model.add_hint(var, key in chosen)
         for pair, var in self.present.items():
             self.model.add_hint(var, pair in there)
+        for (block, need), short in self.empty.items():
+            self.model.add_hint(short, need.residents - covered[block, need.template_id])
+        for (person, day), works in self._work.items():
+            blocks = self._days[day][1]
+            self.model.add_hint(works, any((block, person) in there for block in blocks))
+        halves: Counter[int] = Counter()
+        for _, person, template in chosen & self.places.keys():
+            halves[person] += self._halves[template]
+        self.model.add_hint(self._busiest, max(halves.values(), default=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from time import perf_counter
+from typing import Any
 
 from ortools.sat.python.cp_model import FEASIBLE, OPTIMAL, CpSolver
 from sqlalchemy.orm import Session
@@ -12,10 +13,6 @@ from residency.services.fallback import read_problem
 from residency.services.generation import Draft, Place, Planner
 from residency.solver.model import Model, Problem
 from residency.solver.progress import Progress, effort
-
-
-class NoSchedule(RuntimeError):
-    """The search ended without a schedule."""
 
 
 def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float = 0.01) -> Planner:
@@ -33,17 +30,12 @@ def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float 
         begun = perf_counter()
         model = Model(Problem(blocks=blocks, needs=needs, workers=people))
         modelled = perf_counter() - begun
-        status, solver, progress = _search(
-            model, seconds=seconds, workers=workers, seed=seed, gap=gap
-        )
+        solver, found = _search(model, seconds=seconds, workers=workers, seed=seed, gap=gap)
         statistics = {
             "planner": "cp-sat",
-            "status": status,
-            **effort(solver),
+            **found,
             "modelling_seconds": round(modelled, 4),
-            "empty": sum(solver.value(short) for short in model.empty),
-            "quality": progress.points,
-            "bounds": progress.bounds,
+            "empty": sum(solver.value(short) for short in model.empty.values()),
         }
         return Draft(places=_places(model, solver), statistics=statistics)
 
@@ -52,19 +44,30 @@ def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float 
 
 def _search(
     model: Model, *, seconds: float, workers: int, seed: int, gap: float
-) -> tuple[str, CpSolver, Progress]:
+) -> tuple[CpSolver, dict[str, Any]]:
+    """Search, and return what knows the best schedule: at worst the one that it began from."""
     solver, progress = CpSolver(), Progress()
     solver.parameters.max_time_in_seconds = seconds
     solver.parameters.num_workers = workers
     solver.parameters.random_seed = seed
     solver.parameters.relative_gap_limit = gap
+    # Breaking symmetries would rule out the schedule that the search begins from.
+    solver.parameters.symmetry_level = 0
     begun = perf_counter()
     solver.best_bound_callback = lambda bound: progress.on_bound(perf_counter() - begun, bound)
     status = solver.solve(model.model, progress)
+    found = effort(solver)
     if status not in (OPTIMAL, FEASIBLE):
-        message = f"No schedule after {seconds:g} s: {status.name}."
-        raise NoSchedule(message)
-    return status.name, solver, progress
+        solver = CpSolver()
+        solver.parameters.fix_variables_to_their_hinted_value = True
+        solver.solve(model.model, progress)
+        found["objective"] = solver.objective_value
+    return solver, {
+        "status": status.name,
+        **found,
+        "quality": progress.points,
+        "bounds": progress.bounds,
+    }
 
 
 def _places(model: Model, solver: CpSolver) -> list[Place]:
