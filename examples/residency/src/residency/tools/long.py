@@ -57,9 +57,7 @@ def add_long_tools(server: MCPServer[None], desk: Desk) -> None:
         await context.report_progress(1, 3, f"Run {run_id} is entered.")
         if started is not None:
             await context.report_progress(2, 3, f"Run {started} is being worked out.")
-            await asyncio.to_thread(
-                work_off, desk.sessions, planner=desk.planner, started=started
-            )
+            await asyncio.to_thread(work_off, desk.sessions, planner=desk.planner, started=started)
             desk.background.submit(clean_up)
         run = await asyncio.to_thread(_read_run, desk, run_id)
         await context.report_progress(3, 3, f"Run {run_id} is {run.status}.")
