@@ -13,8 +13,11 @@ import pytest
 
 from pytest_concurrency import HangError, UsageError, concurrent_runner
 from pytest_concurrency.run import threads
+from pytest_concurrency.run.plan import Plan, Step
+from pytest_concurrency.run.recording import Recording
 from pytest_concurrency.run.settings import SURROUNDINGS, Settings
 from pytest_concurrency.run.threads import SWITCH_INTERVAL, WorkerStopped
+from pytest_concurrency.run.worker import Worker
 
 
 class Forever:
@@ -251,44 +254,37 @@ def test_a_worker_that_ends_as_it_is_stopped_raises_nothing_outside(monkeypatch)
     assert strayed == []
 
 
-def test_a_stop_that_strikes_in_the_last_moment_is_swallowed(make_crew):
+class StrikingLock:
+    """A lock in whose taking the worker is struck."""
+
+    def __init__(self):
+        self.lock = threading.RLock()
+
+    def __enter__(self):
+        self.lock.acquire()
+        raise WorkerStopped
+
+    def __exit__(self, *_):
+        """Never reached."""
+
+    def release(self):
+        self.lock.release()
+
+
+def test_a_stop_that_strikes_in_the_last_moment_is_swallowed():
     """Wherever in its leaving a worker is struck, it leaves, and the lock is free."""
-    crew = make_crew(1)
-    struck = []
+    plan = Plan(steps=((Step(function=int),),), rounds=1, is_async=False)
+    crew = threads.ThreadCrew(Recording(plan, [Worker(index=0, seed=1)]), title="")
+    crew._stopping = StrikingLock()
 
-    def strike(ident, error):
-        if not struck:
-            struck.append((ident, error))
-            crew._stopping.acquire()  # as if struck with the lock just taken
-            raise WorkerStopped
-
-    crew.interrupt = strike
     crew._leave(0)
 
-    assert struck == [(threading.get_ident(), None)]
     assert crew.recording.has_ended == [True]
     free = []
-    thread = threading.Thread(target=lambda: free.append(crew._stopping.acquire(timeout=1)))
+    thread = threading.Thread(target=lambda: free.append(crew._stopping.lock.acquire(timeout=1)))
     thread.start()
     thread.join()
     assert free == [True]
-
-
-@pytest.fixture
-def make_crew(monkeypatch):
-    """Return what makes a crew, whose ``interrupt`` replaces that of the system."""
-    from pytest_concurrency.run.plan import Plan, Step
-    from pytest_concurrency.run.recording import Recording
-    from pytest_concurrency.run.worker import Worker
-
-    def make(workers):
-        plan = Plan(steps=((Step(function=int),),) * workers, rounds=1, is_async=False)
-        recording = Recording(plan, [Worker(index=index, seed=1) for index in range(workers)])
-        crew = threads.ThreadCrew(recording, title="")
-        monkeypatch.setattr(threads, "_interrupt", lambda *given: crew.interrupt(*given))
-        return crew
-
-    return make
 
 
 def test_threads_that_cannot_start_end_the_run(monkeypatch):

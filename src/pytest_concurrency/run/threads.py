@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import repeat
 from time import monotonic, monotonic_ns
 from types import CoroutineType
 from typing import Any, final
@@ -26,6 +27,8 @@ With Python's own five milliseconds a short call is over before the next worker 
 """
 GRACE = 0.5
 """How long a worker that was asked to stop may take, in seconds."""
+NUDGE = 0.01
+"""How often, in seconds, its thread is made to look whether it was asked, before Python 3.13."""
 
 
 class WorkerStopped(BaseException):
@@ -132,7 +135,8 @@ class ThreadCrew:
         try:
             with self._stopping:
                 self.recording.has_ended[index] = True
-            _interrupt(threading.get_ident(), None)
+            for _ in range(2):  # a stop that was sent by now strikes here at the latest
+                pass
         except WorkerStopped:  # at any point above, perhaps with the lock just taken
             self.recording.has_ended[index] = True
             with suppress(RuntimeError):
@@ -177,17 +181,29 @@ class ThreadCrew:
         """End whoever still runs; return the names of the threads that did not obey."""
         self._gate.abort()
         with self._stopping:
-            for index in self.recording.stuck():
-                _interrupt(self.threads[index].ident, WorkerStopped)
+            idents = [self.threads[index].ident for index in self.recording.stuck()]
+            _strike([ident for ident in idents if ident is not None])
         alive = [thread for thread in self.threads if thread.is_alive()]
         limit = monotonic() + GRACE
         for thread in alive:
-            thread.join(max(0.0, limit - monotonic()))
+            while thread.is_alive() and (rest := limit - monotonic()) > 0:
+                thread.join(min(rest, NUDGE))
         return [thread.name for thread in alive if thread.is_alive()]
 
 
-def _interrupt(ident: int | None, error: type[BaseException] | None) -> None:
-    """Have a thread raise an error at its next instruction, or take back that it should."""
-    if ident is not None:
-        raised = None if error is None else ctypes.py_object(error)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), raised)
+def _strike(idents: list[int]) -> None:
+    """Have threads raise ``WorkerStopped`` at their next instruction.
+
+    Until somebody takes such an exception, Python before 3.13 looks for it at every turn, and 3.11,
+    while it traces, never gets beyond the first line of a function. A thread that is blocked takes
+    none, so this one is struck last, and takes it: no function of Python's may run in between.
+    """
+    own = [threading.get_ident()] if sys.version_info < (3, 13) else []
+    targets = [ctypes.c_ulong(ident) for ident in (*idents, *own)]
+    send, stopped = ctypes.pythonapi.PyThreadState_SetAsyncExc, ctypes.py_object(WorkerStopped)
+    try:
+        list(map(send, targets, repeat(stopped)))
+        for _ in own:
+            pass
+    except WorkerStopped:
+        pass
