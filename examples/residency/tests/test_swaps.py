@@ -56,13 +56,13 @@ def fill(session, *, people, days, shifts_each, absent_every=0):
 
 @dataset
 def thousand_faculty(session):
-    """A thousand of the faculty with ten shifts each in four weeks, every fifth absent for a while."""
+    """A thousand of the faculty with ten shifts each in four weeks; every fifth is absent."""
     fill(session, people=1000, days=28, shifts_each=10, absent_every=5)
 
 
 @dataset
 def busy_clinic(session):
-    """Twelve of the faculty with five shifts each in five days: hardly a swap without a conflict."""
+    """Twelve of the faculty with five shifts each in five days: most swaps conflict."""
     fill(session, people=12, days=5, shifts_each=5)
 
 
@@ -140,7 +140,7 @@ def swap(sessions, wish):
 
 
 def test_hundred_swaps_at_once_are_all_made(sessions, clinic, concurrent_runner):
-    """2.6: 100 swaps of 100 shifts at once: all made, none takes 5 s, the schedule is consistent."""
+    """2.6: 100 swaps of 100 shifts at once: all made, each under 5 s, consistent."""
     before = State.of(sessions)
     outcome = concurrent_runner(lambda wish: swap(sessions, wish), items=clinic).raise_errors()
     assert outcome.tally() == {"done": CROWD}
@@ -418,7 +418,7 @@ def test_failing_swap_leaves_nothing_behind(sessions, swap_scenario, monkeypatch
 def test_failing_swaps_among_good_ones_leave_nothing(
     sessions, clinic, concurrent_runner, monkeypatch
 ):
-    """2.6: of 100 at once every third breaks down after its change: the others are made, only they."""
+    """2.6: of 100 at once every third breaks down after its change: only the others are made."""
     before = State.of(sessions)
     plain = swaps._exchange
 
@@ -457,7 +457,7 @@ def test_swap_whose_connection_is_killed_leaves_nothing(sessions, database, swap
 
 
 def test_mutant_that_commits_half_way_is_noticed(sessions, swap_scenario, monkeypatch):
-    """2.6 mutant: a swap that commits its change before its record leaves a schedule without one."""
+    """2.6 mutant: a swap that commits its change before its record is caught by the replay."""
     before = State.of(sessions)
     plain = swaps._exchange
 
@@ -494,7 +494,7 @@ def without_locks(monkeypatch):
 
 
 def test_second_taker_waits_and_is_told(separate_sessions, sessions, concurrent_edit_scenario):
-    """2.6 race: who comes second waits for the first, reads what became of it, and changes nothing."""
+    """2.6 race: who comes second waits, reads what became of the first, and changes nothing."""
     before = State.of(sessions)
     first, second = two_takers(concurrent_edit_scenario)
     with separate_sessions("ann", "bob") as (ann, bob):
@@ -502,7 +502,7 @@ def test_second_taker_waits_and_is_told(separate_sessions, sessions, concurrent_
         waiting = bob.start(lambda session: request_swap(session, **second))
         assert waiting.blocked_by == ["ann"]
         ann.commit()
-        with pytest.raises(SwapConflict, match="Dr. Ann has the shift"):
+        with pytest.raises(SwapConflict, match=r"Dr\. Ann has the shift"):
             waiting.result()
         bob.rollback()
     assert check_consistent(before, sessions) == 1

@@ -67,7 +67,7 @@ def _match(number: int, name: str, load: int, offer: tuple[int, Block] | None) -
 
 
 def _rank(match: Match, owner_id: int) -> tuple[bool, int, int]:
-    """Return the order of a match; among equals each owner begins elsewhere."""
+    """Return where a match stands; among equals each owner begins with somebody else."""
     after_owner = (match.person_id - owner_id) % 2**31
     return match.return_day is None, match.shifts_in_week, after_owner
 
@@ -94,7 +94,7 @@ def _loads(session: Session, day: date) -> dict[int, int]:
         .where(Block.day.between(monday, monday + timedelta(days=6)))
         .group_by(Assignment.person_id)
     )
-    return dict(rows)
+    return {row[0]: row[1] for row in rows}
 
 
 def _nearest_offers(session: Session, shift: Assignment) -> dict[int, tuple[int, Block]]:
