@@ -54,7 +54,12 @@ def _without(
 ) -> int | None:
     """Play all there is up to the bound with lines held together; count if none of it fails."""
     bound = max(least, settings.preemptions)
-    limits = replace(settings, schedules=_SCHEDULES, seconds=_SECONDS, preemptions=bound)
+    limits = replace(
+        settings,
+        schedules=min(_SCHEDULES, settings.schedules),
+        seconds=min(_SECONDS, settings.seconds),
+        preemptions=bound,
+    )
     program.together = regions
     try:
         search = Search(program, limits, beyond=0)

@@ -100,7 +100,9 @@ def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
 
     for name, value in mark.kwargs.items():
         if name != "tier":
-            text = f"there is no {name!r}. Write @pytest.mark.slo('p95 < 50ms', tier='strict')."
+            text = _unknown(name, ("tier",))
+            if "Write" not in text:
+                text = "objectives have no names. Write @pytest.mark.slo('p95 < 50ms')."
             raise _refuse(item, mark, text)
         if not isinstance(value, str):
             text = f"{value!r} is no tier. Write tier='strict'."

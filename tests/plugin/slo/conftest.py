@@ -80,7 +80,7 @@ def timed(pytester):
 
 
 @pytest.fixture
-def bare(monkeypatch):
+def bare(pytester, monkeypatch):  # noqa: ARG001 - which would set the options itself
     """Start inner processes with no plugins but ours and xdist, for each costs time to load."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p concurrency-slo -p xdist")

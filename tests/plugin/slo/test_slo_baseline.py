@@ -160,7 +160,9 @@ def test_run_of_an_outcome_is_stored_if_an_objective_was_held(pytester):
             concurrent_runner(lambda: None, workers=2)
         """
     )
-    result = pytester.runpytest("-q", "--slo-baseline=base.json", "--slo-undecided=pass")
+    result = pytester.runpytest(
+        "-q", "-p", "no:randomly", "--slo-baseline=base.json", "--slo-undecided=pass"
+    )
     result.assert_outcomes(passed=2)
     assert [name.partition("::")[2] for name in content(pytester)["tests"]] == ["test_many"]
 
@@ -182,7 +184,7 @@ def test_what_is_no_baseline_is_refused(session, pytester, written, message):
 
 def test_update_without_a_file_is_refused(pytester):
     """There must be a baseline to update."""
-    result = pytester.runpytest("--slo-baseline-update")
+    result = pytester.runpytest("-p", "no:randomly", "--slo-baseline-update")
     assert result.stderr.lines[0] == (
         "ERROR: --slo-baseline-update: no baseline is named. Write --slo-baseline=FILE too."
     )

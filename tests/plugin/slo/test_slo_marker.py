@@ -139,7 +139,7 @@ def test_pool_wait_is_told_of_a_watched_pool(pytester, told):
                     pass
         """
     )
-    result = pytester.runpytest("-q", "--slo-undecided=pass")
+    result = pytester.runpytest("-q", "-p", "no:randomly", "--slo-undecided=pass")
     result.assert_outcomes(passed=1)
     assert any("pool < 90%" in line and line.endswith("met") for line in told(result))
 
@@ -157,7 +157,7 @@ def test_memory_beside_a_quantile_does_not_stop_collecting(pytester):
                     pass
         """
     )
-    pytester.runpytest("-q", "--slo-quick").assert_outcomes(passed=1)
+    pytester.runpytest("-q", "-p", "no:randomly", "--slo-quick").assert_outcomes(passed=1)
 
 
 def test_comparisons_follow_the_options_and_have_a_row(pytester, told):
@@ -170,7 +170,9 @@ def test_comparisons_follow_the_options_and_have_a_row(pytester, told):
             compare(lambda: sum(range(5_000)), lambda: sum(range(500)), "new <= 1.1x old")
         """
     )
-    result = pytester.runpytest("-q", "--slo=warn", "--slo-quick", "-W", "always")
+    result = pytester.runpytest(
+        "-q", "-p", "no:randomly", "--slo=warn", "--slo-quick", "-W", "always"
+    )
     result.assert_outcomes(passed=1)
     assert "MissedWarning: Missed: new <= 1.1x old" in result.stdout.str()
     assert told(result)[0].endswith("missed")
@@ -189,9 +191,9 @@ def test_canary_is_remembered_between_sessions(pytester):
                     sum(range(50_000))
         """
     )
-    pytester.runpytest("-q", "-p", "cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest("-q", "-p", "no:randomly", "-p", "cacheprovider").assert_outcomes(passed=1)
     [kept] = pytester.path.glob(".pytest_cache/v/concurrency/canary/*")
     assert int(kept.read_text()) > 0
     kept.write_text("1000")
-    pytester.runpytest("-q", "-p", "cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest("-q", "-p", "no:randomly", "-p", "cacheprovider").assert_outcomes(passed=1)
     assert kept.read_text() == "1010"
