@@ -42,8 +42,8 @@ def test_markers_are_listed_with_a_sentence_each(suite):
         ("integration", "select tests that need a server, a network or another process."),
     ):
         assert f"\n@pytest.mark.{name}: {sentence}\n" in text
-    assert "\n@pytest.mark.slo(objective, ...): " in text
-    assert "\n@pytest.mark.backends(name, ...): " in text
+    assert "\n@pytest.mark.slo(" in text
+    assert "\n@pytest.mark.backends(" in text
 
 
 def selected(suite, expression):

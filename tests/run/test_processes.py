@@ -67,7 +67,7 @@ class Taken(Exception):
 
 
 class Stubborn(Exception):
-    """An error that cannot be sent."""
+    """An error that refuses to be sent."""
 
     def __reduce__(self):
         raise TypeError
@@ -93,6 +93,12 @@ def misbehave(item):
         raise Taken("B")
     if item == "stubborn":
         raise Stubborn("B")
+    if item == "local":
+
+        class Local(Exception):
+            """An error whose class nobody else can find."""
+
+        raise Local("B")
     if item == "lambda":
         return lambda: 1
     if item == "warning":
@@ -215,9 +221,9 @@ def test_errors_keep_their_type_and_tell_where_they_were_raised():
         outcome = run(
             misbehave,
             workers=1,
-            items=["error", "stubborn", "lambda", "warning", "format", "plain"],
+            items=["error", "stubborn", "local", "lambda", "warning", "format", "plain"],
         )
-    taken, stubborn, lost = outcome.errors
+    taken, stubborn, local, lost = outcome.errors
 
     assert (type(taken), taken.seat) == (Taken, "B")
     assert re.sub(r"line \d+", "line N", taken.__notes__[0]) == (
@@ -225,8 +231,10 @@ def test_errors_keep_their_type_and_tell_where_they_were_raised():
         f'  File "{__file__}", line N, in misbehave\n'
         '    raise Taken("B")'
     )
-    assert (type(stubborn), str(stubborn)) == (LostValue, "Stubborn: B")
+    assert (type(stubborn), str(stubborn)) == (Stubborn, "B")
+    assert (type(local), str(local)) == (LostValue, "Local: B")
     assert "in misbehave" in stubborn.__notes__[0]
+    assert "in misbehave" in local.__notes__[0]
     assert re.sub(r"0x\w+", "0x", str(lost)) == (
         "worker 0 returned <function misbehave.<locals>.<lambda> at 0x>, "
         "which cannot be pickled. Return plain data."
