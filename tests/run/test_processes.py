@@ -67,7 +67,7 @@ class Taken(Exception):
 
 
 class Stubborn(Exception):
-    """An error that cannot be sent."""
+    """An error that refuses to be sent."""
 
     def __reduce__(self):
         raise TypeError
@@ -93,6 +93,12 @@ def misbehave(item):
         raise Taken("B")
     if item == "stubborn":
         raise Stubborn("B")
+    if item == "local":
+
+        class Local(Exception):
+            """An error whose class nobody else can find."""
+
+        raise Local("B")
     if item == "lambda":
         return lambda: 1
     if item == "warning":
@@ -215,9 +221,9 @@ def test_errors_keep_their_type_and_tell_where_they_were_raised():
         outcome = run(
             misbehave,
             workers=1,
-            items=["error", "stubborn", "lambda", "warning", "format", "plain"],
+            items=["error", "stubborn", "local", "lambda", "warning", "format", "plain"],
         )
-    taken, stubborn, lost = outcome.errors
+    taken, stubborn, local, lost = outcome.errors
 
     assert (type(taken), taken.seat) == (Taken, "B")
     assert re.sub(r"line \d+", "line N", taken.__notes__[0]) == (
@@ -225,8 +231,10 @@ def test_errors_keep_their_type_and_tell_where_they_were_raised():
         f'  File "{__file__}", line N, in misbehave\n'
         '    raise Taken("B")'
     )
-    assert (type(stubborn), str(stubborn)) == (LostValue, "Stubborn: B")
+    assert (type(stubborn), str(stubborn)) == (Stubborn, "B")
+    assert (type(local), str(local)) == (LostValue, "Local: B")
     assert "in misbehave" in stubborn.__notes__[0]
+    assert "in misbehave" in local.__notes__[0]
     assert re.sub(r"0x\w+", "0x", str(lost)) == (
         "worker 0 returned <function misbehave.<locals>.<lambda> at 0x>, "
         "which cannot be pickled. Return plain data."
@@ -292,23 +300,30 @@ def test_a_hang_shows_stacks_and_ends_who_prints_forever(monkeypatch):
     monkeypatch.setattr(sys, "stdout", printed)
 
     with pytest.raises(HangError) as hung:
-        run(hang, workers=3, timeout=4)
+        run(hang, workers=3, timeout=1)
     text = re.sub(r"\S*test_processes.py:\d+", "test_processes.py:N", str(hung.value))
 
     assert text == (
-        "2 of 3 workers did not end within 4 s:\n\n"
+        "2 of 3 workers did not end within 1 s:\n\n"
         '  worker 1  in hang  test_processes.py:N  print("x" * 1000)\n\n'
         "  worker 2  in hang  test_processes.py:N  return time.sleep(60)\n\n"
         "1 worker had ended: 1 value, no error. "
         "Its results are in the outcome attached to this failure.\n"
-        "The limit is timeout=4 at test_processes.py:N."
+        "The limit is timeout=1 at test_processes.py:N."
     )
     assert hung.value.outcome.values == ["done"]
     assert printed.getvalue().startswith("xxx")
 
 
-def test_a_process_that_has_not_started_yet_is_told():
-    """A deadline shorter than an interpreter's start is too short."""
+def test_the_deadline_begins_when_all_have_started():
+    """Interpreters take longer to start than many a call may take."""
+    assert run(misbehave, items=["plain"], timeout=0.3).values == ["plain"]
+
+
+def test_a_process_that_does_not_get_started_is_told(monkeypatch):
+    """Its start has a limit too."""
+    monkeypatch.setattr(processes, "START_LIMIT", 0.001)
+
     with pytest.raises(HangError) as hung:
         run(report, timeout=0.001)
 

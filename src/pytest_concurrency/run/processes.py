@@ -21,6 +21,8 @@ from pytest_concurrency.run.recording import Ending, Recording, is_fatal
 from pytest_concurrency.run.tally import count, workers_text
 from pytest_concurrency.run.threads import GRACE
 
+START_LIMIT = 30.0
+"""Seconds that interpreters and their imports may take at least; the deadline is the calls'."""
 HEAD_START_NS = 2_000_000
 """How long before the start the word is given, so that it has reached every process."""
 
@@ -43,12 +45,14 @@ class ProcessCrew:
 
     def run(self, timeout: float | None) -> Ending:
         """Run all workers to their end, or to the deadline."""
-        limit = None if timeout is None else monotonic() + timeout
         plan = self.recording.plan
         try:
             self._check()
             self._start()
+            limit = None if timeout is None else monotonic() + max(timeout, START_LIMIT)
             for stage in range(plan.rounds + 1):
+                if stage == 1 and timeout is not None:
+                    limit = monotonic() + timeout
                 late = self._stage(stage, limit)
                 if late:
                     return Ending(hanging=self._examine(late, is_last=stage == plan.rounds))
