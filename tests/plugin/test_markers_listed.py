@@ -42,13 +42,8 @@ def test_markers_are_listed_with_a_sentence_each(suite):
         ("integration", "select tests that need a server, a network or another process."),
     ):
         assert f"\n@pytest.mark.{name}: {sentence}\n" in text
-<<<<<<< HEAD
-    assert "\n@pytest.mark.slo(objective, ..., *, tier=None): " in text
-    assert "\n@pytest.mark.backends(name, ...): " in text
-=======
     assert "\n@pytest.mark.slo(" in text
     assert "\n@pytest.mark.backends(" in text
->>>>>>> proof
 
 
 def selected(suite, expression):
