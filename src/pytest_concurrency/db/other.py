@@ -32,7 +32,7 @@ class OtherServer:
 
         self._engine = create_engine(url, poolclass=NullPool)
         self.url = self._engine.url
-        self.backend = self._engine.dialect.name
+        self.backend: str = self._engine.dialect.name
         tables = inspect(self._engine).get_table_names()
         if tables:
             shown = ", ".join(tables[:_MOST_TABLES]) + (

@@ -76,7 +76,7 @@ class PoolWatch:
         Args:
             engine: A sync or an async engine.
         """
-        self.engine = sync_engine(engine)
+        self.engine: Engine = sync_engine(engine)
         self._lock = threading.Lock()
         self._out = 0
         self._levels: list[int] = []

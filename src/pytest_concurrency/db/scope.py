@@ -42,11 +42,11 @@ class Scope:
     def __init__(  # noqa: D107  (made by separate_sessions)
         self, engine: Engine | AsyncEngine, *, watch: EngineWatch | None, timeout: float
     ) -> None:
-        self.engine = drivers.sync_engine(engine)
-        self.watch = watch or EngineWatch(engine)
+        self.engine: Engine = drivers.sync_engine(engine)
+        self.watch: EngineWatch = watch or EngineWatch(engine)
         self._own_watch = watch is None
         self.timeout = timeout
-        self.opener = current_worker()
+        self.opener: object = current_worker()
         self.sessions: dict[str, GuardedSession] = {}
         self._connections: dict[str, Callable[[], Connection]] = {}
         self._probe = probe_for(self.engine)

@@ -42,7 +42,7 @@ class EngineWatch:
         Args:
             engine: A sync or an async engine.
         """
-        self.engine = drivers.sync_engine(engine)
+        self.engine: Engine = drivers.sync_engine(engine)
         self.statements: deque[Statement] = deque(maxlen=_KEEP)
         self._records: dict[WatchedConnection, None] = {}
         self._numbers = count(1)

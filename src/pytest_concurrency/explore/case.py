@@ -37,10 +37,10 @@ class Case:
             after: Calls that one worker alone makes when the others have ended.
             schedule: The token of the schedule to run; without one, all are explored.
         """
-        self.workers = tuple(_steps(calls) for calls in workers)
-        self.before = _steps(before)
-        self.after = _steps(after)
-        self.schedule = schedule
+        self.workers: tuple[tuple[Step, ...], ...] = tuple(_steps(calls) for calls in workers)
+        self.before: tuple[Step, ...] = _steps(before)
+        self.after: tuple[Step, ...] = _steps(after)
+        self.schedule: str | None = schedule
 
     def __repr__(self) -> str:
         """Show the case as it would be typed."""

@@ -38,7 +38,7 @@ class Lock:
         self._real = _allocate()
         self.holder: int | None = None
         self.taken: Any = None
-        self.made = _origin(2)
+        self.made: tuple[CodeType, int] = _origin(2)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
         """Take the lock, as ``threading.Lock.acquire`` does."""

@@ -43,13 +43,13 @@ class Point:
             kind: What it does.
             places: Where its objects are in the frame.
         """
-        self.kind = kind
-        self.look = look
-        self.code = code
-        self.offset = found.offset
-        self.found = found
-        self.line = found.line
-        self.argument = found.argument
+        self.kind: str = kind
+        self.look: _Look = look
+        self.code: CodeType = code
+        self.offset: int = found.offset
+        self.found: _Found = found
+        self.line: int = found.line
+        self.argument: Any = found.argument
         self.places = places
 
     def region(self, regions: Sequence[tuple[str, int, int]]) -> tuple[str, int, int] | None:

@@ -25,7 +25,7 @@ class HeldLock:
 
     def __init__(self, lock: Any) -> None:
         """Stand for a lock."""
-        self.lock = lock
+        self.lock: Any = lock
 
     def __eq__(self, other: object) -> bool:
         """Be equal to what stands for the same lock."""

@@ -93,8 +93,8 @@ class Sequential:
         self._alone = finished if alone is None else alone
         self._keeps = keep
         self._close = close
-        self.name = name or str(getattr(factory, "__name__", type(factory).__name__))
-        self.initial = _State(())
+        self.name: str = name or str(getattr(factory, "__name__", type(factory).__name__))
+        self.initial: _State = _State(())
         self._states: dict[Hashable, _State] = {}
         self._live: tuple[_State | None, Any] = (None, None)
 

@@ -76,7 +76,7 @@ class Trial:
         on_loop = is_asynchronous(named, factory)
         kind, body = (TaskProgram, self._on_loop) if on_loop else (CodeProgram, self._on_threads)
         self._program: Any = cast("Any", kind)(body, settings)
-        self.specification = Sequential(
+        self.specification: Sequential = Sequential(
             limits.model or factory,
             name=name if limits.model is None else None,
             strict=limits.model is None,

@@ -32,9 +32,9 @@ class Witness:
             scope: What is looked into.
         """
         self.number: int | None = None
-        self.ident = threading.get_ident()
+        self.ident: int = threading.get_ident()
         self.aborting = False
-        self.current = SimpleNamespace(open=None)
+        self.current: SimpleNamespace = SimpleNamespace(open=None)
         self._explanation = Explanation(trace, scope.has)
         self._tracer = _tracer(scope)
 

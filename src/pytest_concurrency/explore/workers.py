@@ -30,7 +30,9 @@ class Seat:
         self.baton.acquire()
         self.job: Callable[[], object] | None = None
         self.ident = 0
-        self.thread = threading.Thread(target=self._sit, name=f"explorer-{number}", daemon=True)
+        self.thread = threading.Thread(
+            target=self._sit, name=f"explorer-{number}", daemon=True
+        )
         ready = _allocate()
         ready.acquire()
         self.job = ready.release
@@ -132,7 +134,7 @@ class Worker:
         self.baton = _allocate() if seat is None else seat.baton
         if seat is None:
             self.baton.acquire()
-        self.ident = _thread.get_ident() if seat is None else seat.ident
+        self.ident: int = _thread.get_ident() if seat is None else seat.ident
         self.able = True
         self.ready: Callable[[], bool] | None = None
         self.deadline: float | None = None

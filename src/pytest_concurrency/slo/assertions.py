@@ -31,7 +31,7 @@ class MissedObjective(BrokenPromise):
     def __init__(self, text: str, verdicts: Sequence[Verdict] = ()) -> None:
         """Keep the verdicts beside the text."""
         super().__init__(text)
-        self.verdicts = tuple(verdicts)
+        self.verdicts: tuple[Verdict, ...] = tuple(verdicts)
 
 
 class UndecidedObjective(BrokenPromise):
@@ -42,7 +42,7 @@ class UndecidedObjective(BrokenPromise):
     def __init__(self, text: str, verdicts: Sequence[Verdict] = ()) -> None:
         """Keep the verdicts beside the text."""
         super().__init__(text)
-        self.verdicts = tuple(verdicts)
+        self.verdicts: tuple[Verdict, ...] = tuple(verdicts)
 
 
 class MissedWarning(UserWarning):

@@ -154,7 +154,9 @@ class Baselines:
 
     def __init__(self, entries: Mapping[str, Mapping[str, Measurement]] | None = None) -> None:
         """Hold measurements by test and by the key of their machine."""
-        self.entries = {test: dict(known) for test, known in (entries or {}).items()}
+        self.entries: dict[str, dict[str, Measurement]] = {
+            test: dict(known) for test, known in (entries or {}).items()
+        }
 
     @classmethod
     def load(cls, path: Path) -> Baselines:

@@ -32,7 +32,7 @@ class Cell:
 
     def __init__(self) -> None:
         """Start with no samples."""
-        self.samples = Samples()
+        self.samples: Samples = Samples()
         self.ns = self.samples.ns
         self.waits_ns = self.samples.waits_ns
         self.failed = self.samples.failed
@@ -48,9 +48,9 @@ class OfThisWorker(threading.local):
 
     def __init__(self, cells: list[Cell], *, takes_out_waits: bool) -> None:
         """Make the cell of the calling thread, and keep it among the others."""
-        self.cell = Cell()
+        self.cell: Cell = Cell()
         cells.append(self.cell)
-        self.reader = open_reader() if takes_out_waits else None
+        self.reader: WaitReader | None = open_reader() if takes_out_waits else None
 
 
 class Open:
@@ -61,9 +61,9 @@ class Open:
     def __init__(self, owner: object, outer: Open | None) -> None:
         """Open a block inside the one that is open in this context."""
         self.owner: object | None = owner
-        self.outer = outer
-        self.before = b""
-        self.started_ns = 0
+        self.outer: Open | None = outer
+        self.before: bytes = b""
+        self.started_ns: int = 0
 
 
 INNERMOST: Final[ContextVar[Open | None]] = ContextVar(

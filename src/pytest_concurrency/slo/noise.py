@@ -29,7 +29,7 @@ class WaitReader:
 
     def __init__(self) -> None:
         """Open the kernel's figures of the calling thread."""
-        self.fd = os.open(_WAITS, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self.fd: int = os.open(_WAITS, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
     def read_ns(self) -> int:
         """Return the nanoseconds waited so far."""

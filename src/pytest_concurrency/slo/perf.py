@@ -64,12 +64,12 @@ class PerfTimer:
                 default where the kernel tells and the policy does not judge by wall.
         """
         self.name = name
-        self.objectives = tuple(as_objective(each) for each in objectives)
-        self.policy = policy or Policy()
+        self.objectives: tuple[Objective, ...] = tuple(as_objective(each) for each in objectives)
+        self.policy: Policy = policy or Policy()
         if takes_out_waits is None:
             takes_out_waits = not self.policy.by_wall
         self._reader = open_reader() if takes_out_waits else None
-        self.takes_out_waits = self._reader is not None
+        self.takes_out_waits: bool = self._reader is not None
         self._fd = self._reader.fd if self._reader else None
         self._owner = get_ident()
         self.reset()
@@ -89,7 +89,7 @@ class PerfTimer:
         self._watch: NoiseWatch | None = None
         self.warm_up = Samples()
         self.noise: Noise | None = None
-        self.facts = Facts()
+        self.facts: Facts = Facts()
         self._parts: Parts[PerfTimer] = Parts()
 
     def __enter__(self) -> Self:
