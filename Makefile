@@ -23,7 +23,7 @@ test: ## Run every test (ARGS="tests/slo -x" for fewer)
 
 example: ## Run the example application's own tests
 	@scripts/environment tests example
-	@$(TEMPORARY) && cd examples/residency && ../../$(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
+	@$(TEMPORARY) && cd examples/residency && ../../$(BIN)/python -m pytest -n 2 -m "not slow" --basetemp="$$room/pytest" $(ARGS)
 
 lint: ## Check style, formatting and spelling
 	@scripts/environment lint

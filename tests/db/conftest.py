@@ -1,5 +1,6 @@
 """Databases for the tests of this room: SQLite, PostgreSQL and MariaDB."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -60,8 +61,11 @@ def postgres_server(run_name):
 
 
 @pytest.fixture(scope="session")
-def mariadb_url():
-    """The URL of a MariaDB, started for this process unless one is given."""
+def mariadb_url(tmp_path_factory):
+    """The URL of a MariaDB, started for this process unless one is given.
+
+    Its data directory is made once for all processes of a run, which takes seconds, and copied.
+    """
     given = os.environ.get("TEST_MARIADB_URL")
     if given:
         yield given
@@ -77,11 +81,17 @@ def mariadb_url():
     user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     shutil.chown(home, user)
     common = ["--no-defaults", f"--datadir={home}/data", f"--user={user}"]
-    subprocess.run(
-        [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
-        check=True,
-        capture_output=True,
-    )
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (shared / "mariadb.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "mariadb" / "data").exists():
+            options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+            subprocess.run([install, *common, *options], check=True, capture_output=True)
+            (shared / "mariadb").mkdir()
+            subprocess.run(["/bin/cp", "-a", home / "data", shared / "mariadb"], check=True)
+        else:
+            subprocess.run(["/bin/cp", "-a", shared / "mariadb" / "data", home], check=True)
     settings = ["--skip-networking", f"--socket={home}/s", "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M", "--skip-log-bin"]  # fmt: skip
     with (home / "log").open("wb") as log:

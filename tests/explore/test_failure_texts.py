@@ -51,6 +51,51 @@ class Box:
             self.changed.notify()
 
 
+class Room:
+    def __init__(self):
+        self.bookings = {}
+
+    def book(self, person):
+        if 7 in self.bookings:
+            return "refused"
+        self.bookings[7] = person
+        return "booked"
+
+
+class Service:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.parts = None
+
+    def get(self):
+        if self.parts is None:
+            with self.lock:
+                if self.parts is None:
+                    self.parts = []
+                    self.parts.append("ready")
+        return len(self.parts)
+
+
+class Tally:
+    def __init__(self):
+        self.held = {}
+
+    def add(self):
+        count = self.held.get("n", 0)
+        self.held.update({"n": count + 1})
+
+
+class Flag:
+    def __init__(self):
+        self.up = False
+
+    def raise_it(self):
+        self.up = True
+
+    def look(self):
+        return self.up
+
+
 def _text(body):
     with pytest.raises(BaseException) as caught:  # noqa: PT011 - what it is, is asserted below
         interleave(body, settings=Settings())
@@ -108,6 +153,99 @@ def test_race_is_shown_as_a_timeline():
         Held together, test_failure_texts.py:+5 to _texts.py:+6 in both workers removes it (0 of 4 schedules fail).
         Replay: interleave(replay='T0x1 T1x*')
     """)
+
+
+def test_check_then_act_is_held_from_the_check_to_the_act():
+    """A double booking: the lines to hold together reach from the check to the act."""
+
+    def body(run):
+        room = Room()
+        answers = run(lambda: room.book("ann"), lambda: room.book("bob"))
+        assert sorted(answers) == ["booked", "refused"]
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 3, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+5
+            if 7 in self.bookings:
+            7 in {}: False
+        2                                       test_failure_texts.py:+5
+                                                  if 7 in self.bookings:
+                                                  7 in {}: False
+        3                                       test_failure_texts.py:+7
+                                                  self.bookings[7] = person
+                                                  [7] = 'bob'
+        4 test_failure_texts.py:+7
+            self.bookings[7] = person
+            [7]: 'bob' -> 'ann'
+            <- worker 1's write is lost
+
+        Held together, test_failure_texts.py:+5 to _texts.py:+7 in both workers removes it (0 of 16 schedules fail).
+        Replay: interleave(replay='T0x3 T1x*')
+    """)
+
+
+def test_double_checked_initialisation_is_held_from_the_check_to_the_use():
+    """A half-made object: the lines to hold together reach from the first check to the use."""
+
+    def body(run):
+        service = Service()
+        assert run(service.get, service.get) == [1, 1]
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+          worker 0                              worker 1
+        1                                       test_failure_texts.py:+11
+                                                  return len(self.parts)
+        2 test_failure_texts.py:+10
+            self.parts.append("ready")
+            Service.parts: [] -> ['ready']
+
+        Held together, test_failure_texts.py:+6 to _texts.py:+11 in both workers removes it (0 of 30 schedules fail).
+        Replay: interleave(replay='T0x5 T1x*')
+    """)
+
+
+def test_read_before_a_preemption_shows_what_was_read():
+    """A call that only reads is shown with what it found, not with what another made of it."""
+
+    def body(run):
+        tally = Tally()
+        run(tally.add, tally.add)
+        assert tally.held["n"] == 2
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+5
+            count = self.held.get("n", 0)
+            get('n', 0): Tally.held = {}
+        2                                       test_failure_texts.py:+5
+                                                  count = self.held.get("n", 0)
+                                                  get('n', 0): Tally.held = {}
+        3                                       test_failure_texts.py:+6
+                                                  self.held.update({"n": count + 1})
+                                                  Tally.held: {} -> {'n': 1}
+        4 test_failure_texts.py:+6
+            self.held.update({"n": count + 1})
+            update({'n': 1}): Tally.held = {'n': 1}
+
+        Held together, test_failure_texts.py:+5 to _texts.py:+6 in both workers removes it (0 of 8 schedules fail).
+        Replay: interleave(replay='T0x2 T1x*')
+    """)
+
+
+def test_no_lines_are_named_where_holding_them_does_not_help():
+    """An order that is wrong without any preemption: no lines to hold together are named."""
+
+    def body(run):
+        flag = Flag()
+        assert run(flag.look, flag.raise_it)[0]
+
+    assert "Held together" not in _text(body)
 
 
 def test_deadlock_is_shown_as_a_cycle():

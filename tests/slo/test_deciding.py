@@ -21,8 +21,8 @@ class QuietWatch:
 
     fastest_ns = 14_000
 
-    def __init__(self, *, reference_ns=None, on_pause=None):  # noqa: ARG002 - as the real one
-        self.reference_ns = reference_ns
+    def __init__(self, *, reference_ns=None, on_pause=None):
+        self.reference_ns, self.on_pause = reference_ns, on_pause
 
     def tick(self):
         pass

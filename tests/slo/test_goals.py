@@ -81,7 +81,7 @@ def test_what_is_neither_is_answered(text, slos, message):
 @pytest.mark.parametrize(
     ("tier", "message"),
     [
-        ("strikt", "--slo-tier=strikt: no SLO has that tier. Write --slo-tier='strict'."),
+        ("strikt", "--slo-tier=strikt: no SLO has that tier. Write --slo-tier=strict."),
         (
             "gold",
             "--slo-tier=gold: no SLO has that tier. There is: normal, strict, under load.",

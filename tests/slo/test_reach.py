@@ -77,7 +77,7 @@ def test_reach_grows_with_the_swings() -> None:
 def test_bounds_never_widen() -> None:
     """What is known from the calls themselves stays known."""
     known = Interval(value=10, low=9, high=11, effective=5, method="blocks")
-    assert within_reach(known, array("q", [10] * 100), 0.95, 0.05) == known
+    assert within_reach(known, array("q", [10] * 100), 0.95, 0.05, limit=1_000) == known
 
 
 @pytest.mark.parametrize("rho", [0.9, 0.98, 0.99])
@@ -101,7 +101,9 @@ def test_reach_alone_is_rarely_wrong(rho: float) -> None:
     truth = MS * exp(sigma * NormalDist().inv_cdf(quantile))
     nothing = Interval(value=truth, low=-inf, high=inf, effective=1, method="blocks")
     found = [
-        within_reach(nothing, array("q", wandering(80, rho, sigma, draw)), quantile, 0.05)
+        within_reach(
+            nothing, array("q", wandering(80, rho, sigma, draw)), quantile, 0.05, limit=truth
+        )
         for _ in range(120)
     ]
     assert sum(each.high < truth for each in found) / 120 <= 0.05

@@ -105,11 +105,12 @@ def open_cluster(*, run: str, source: str | None = None, root: Path | None = Non
             "Write --concurrency-db=postgresql+psycopg://user:password@host/database"
         )
         raise UsageError(msg)
-    usual = Path(tempfile.gettempdir()) / f"pytest-pg-{os.geteuid()}"
+    user = unprivileged()
+    usual = _temporary(user) / f"pytest-pg-{os.geteuid()}"
     places = [root or usual] if root or not _has_room(_MEMORY) else [_MEMORY / usual.name, usual]
     for place in places:
         _private(place)
-    root, user = places[-1], unprivileged()
+    root = places[-1]
     name = f"run-{hashlib.sha256(run.encode()).hexdigest()[:8]}"
     with _locked(root / "starting"):
         for place in places:
@@ -118,6 +119,14 @@ def open_cluster(*, run: str, source: str | None = None, root: Path | None = Non
                 return found
         binaries = readable(find_binaries(source=source), root, user)
         return _start(binaries, places[0] / name, user, cache=root)
+
+
+def _temporary(user: str | None) -> Path:
+    """Return the temporary directory, or the system's where another user could not enter it."""
+    place = Path(tempfile.gettempdir()).resolve()
+    if user is None or all(one.stat().st_mode & 0o001 for one in (place, *place.parents)):
+        return place
+    return Path("/tmp")  # noqa: S108  (only for a directory that is ours alone)
 
 
 def _has_room(place: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, final
 
 if TYPE_CHECKING:
@@ -126,9 +126,14 @@ class Database:
     def close(self, *, keep: bool = False) -> None:
         """Dispose of its engines and drop it.
 
+        Async engines are disposed of on a loop of their own; where their own still runs, ``aclose``
+        is kinder to drivers that are bound to it.
+
         Args:
             keep: Leave the database where it is, for a person to look into.
         """
+        if self._async_engines:
+            _run_apart(self._dispose_async)
         while self._engines:
             self._engines.pop().dispose()
         if keep:
@@ -138,15 +143,20 @@ class Database:
 
     async def aclose(self, *, keep: bool = False) -> None:
         """Do as ``close`` does, async engines included."""
+        await self._dispose_async()
+        self.close(keep=keep)
+
+    async def _dispose_async(self) -> None:
         while self._async_engines:
             await self._async_engines.pop().dispose()
-        self.close(keep=keep)
 
     def _set_up(self, engine: Engine) -> None:
         from sqlalchemy import event
 
         self._prepare(engine)
         if self._read_only:
+            # BEGIN IMMEDIATE would take the write lock, which a reader is refused.
+            engine.update_execution_options(sqlite_begin="deferred")
             event.listen(engine, "connect", lambda dbapi, _: _refuse_writes(engine, dbapi))
 
     def __enter__(self) -> Database:
@@ -160,6 +170,16 @@ class Database:
     def __repr__(self) -> str:
         """Return the back end and the URL, without its password."""
         return f"<Database {self.url.render_as_string()}>"
+
+
+def _run_apart(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Await something on a loop and a thread of its own: this one's loop may run, or have ended."""
+    import asyncio
+    import threading
+
+    thread = threading.Thread(target=lambda: asyncio.run(what()), name="dispose of async engines")
+    thread.start()
+    thread.join()
 
 
 def _refuse_writes(engine: Engine, dbapi: Any) -> None:

@@ -156,24 +156,45 @@ class Rows:
 class DatasetShelf:
     """The datasets of a run on one server, each built at its first use."""
 
-    def __init__(self, server: Server, schema: Build) -> None:
+    def __init__(
+        self,
+        server: Server,
+        schema: Build,
+        *,
+        name: str = "",
+        built: Callable[[str, dict[str, int]], object] = lambda _, __: None,
+    ) -> None:
         """Keep datasets on a server.
 
         Args:
             server: Where databases are made.
             schema: Creates the tables; called with an engine.
+            name: Tells schemas on one server apart.
+            built: Called with the name and the row counts of each dataset that is built here.
         """
         self._server = server
         self._schema = schema
+        self._name = name
+        self._built = built
+        self._known: dict[str, Dataset] = {}
         self._shared: dict[str, Database] = {}
         self._counts: dict[str, dict[str, int]] = {}
 
     def clone(self, data: Dataset) -> Database:
         """Return a database of its own with the dataset in it."""
-        return self._server.template(f"dataset {data.name}", self._build(data)).clone()
+        __tracebackhide__ = True
+        if self._known.setdefault(data.name, data) != data:
+            msg = (
+                f"dataset({data.name!r}): two different datasets have this name. "
+                "Declare each once, in a module, under a name of its own."
+            )
+            raise UsageError(msg)
+        name = f"dataset {data.name} {self._name}".rstrip()
+        return self._server.template(name, self._build(data)).clone()
 
     def shared(self, data: Dataset) -> Database:
         """Return the one database with the dataset that all tests read; engines refuse to write."""
+        __tracebackhide__ = True
         found = self._shared.get(data.name)
         if found is None:
             found = self._shared[data.name] = self.clone(data)
@@ -196,6 +217,8 @@ class DatasetShelf:
         def build(engine: Engine) -> None:
             self._schema(engine)
             data.build(engine)
+            self._counts[data.name] = count_rows(engine)
+            self._built(data.name, self._counts[data.name])
 
         return build
 

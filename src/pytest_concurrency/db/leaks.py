@@ -152,14 +152,15 @@ def close_leaks(watch: EngineWatch) -> None:
     """Close every connection that was left open or returned dirty, so that the next test can go on.
 
     Args:
-        watch: The watch of a sync engine.
+        watch: The watch of the engine.
     """
     for one in watch.connections:
         proxy = one.proxy() if one.proxy is not None else None
         if proxy is not None:
             with suppress(Exception):
                 proxy.invalidate()
-    watch.engine.dispose()
+    if not watch.engine.dialect.is_async:  # which can be disposed of only where it can be awaited
+        watch.engine.dispose()
 
 
 def _leak(found: WatchedConnection, told: tuple[str | None, list[str]] | None) -> Leak | None:

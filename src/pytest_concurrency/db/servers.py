@@ -37,6 +37,18 @@ def open_server(
         from pytest_concurrency.db.postgres import PostgresServer
 
         return PostgresServer(run=run)
+    check_setting(setting, where=where)
+    return _at(setting, run=run, begin=begin)
+
+
+def check_setting(setting: str, *, where: str = "--concurrency-db") -> None:
+    """Hold that there are databases behind a setting, as far as it can be told without connecting.
+
+    Raises:
+        UsageError: It is neither a name nor a URL that can be used.
+    """
+    if setting in {*BACKENDS, "postgresql"}:
+        return
     if "://" not in setting:
         guess = nearest(setting, BACKENDS) or "postgres"
         msg = (
@@ -44,10 +56,6 @@ def open_server(
             f"as 'mariadb+pymysql://user@host' are. Write {where}={guess}."
         )
         raise UsageError(msg)
-    return _at(setting, run=run, begin=begin, where=where)
-
-
-def _at(setting: str, *, run: str | None, begin: Begin, where: str) -> Server:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -56,6 +64,18 @@ def _at(setting: str, *, run: str | None, begin: Begin, where: str) -> Server:
     except ArgumentError:
         msg = f"{where}: {setting!r} is no SQLAlchemy URL. Write {where}=dialect://user@host/name."
         raise UsageError(msg) from None
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        msg = (
+            f"{where}: {setting!r} is a database of one connection: workers would share it, lose "
+            f"writes, and can crash Python 3.11. Write {where}=memory."
+        )
+        raise UsageError(msg)
+
+
+def _at(setting: str, *, run: str | None, begin: Begin) -> Server:
+    from sqlalchemy.engine import make_url
+
+    url = make_url(setting)
     kind = url.get_backend_name()
     if kind == "postgresql":
         from pytest_concurrency.db.postgres import PostgresServer
@@ -66,17 +86,7 @@ def _at(setting: str, *, run: str | None, begin: Begin, where: str) -> Server:
 
         return MariadbServer(setting, run=run)
     if kind == "sqlite":
-        return _sqlite(setting, url.database, begin=begin, where=where)
+        return SqliteServer(begin=begin, directory=Path(str(url.database)).parent)
     from pytest_concurrency.db.other import OtherServer
 
     return OtherServer(setting)
-
-
-def _sqlite(setting: str, database: str | None, *, begin: Begin, where: str) -> Server:
-    if database in {None, "", ":memory:"}:
-        msg = (
-            f"{where}: {setting!r} is a database of one connection: workers would share it, lose "
-            f"writes, and can crash Python 3.11. Write {where}=memory."
-        )
-        raise UsageError(msg)
-    return SqliteServer(begin=begin, directory=Path(str(database)).parent)

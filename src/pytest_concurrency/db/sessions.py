@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from time import monotonic, sleep
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, final, overload
 
@@ -22,13 +23,16 @@ from pytest_concurrency.db.closing import (
 from pytest_concurrency.db.connection import current_worker
 from pytest_concurrency.db.scope import Scope
 from pytest_concurrency.db.watch import NAME_OPTION, EngineWatch
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import BrokenPromise, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from pytest_concurrency.db.worker_session import WorkerSession
+
+
+_MOMENT = 0.001
 
 
 @overload
@@ -120,10 +124,16 @@ class Sessions:
         """Roll back, close, verify; tell an error what was sent."""
         tell(error, self._scope)
         try:
+            if error is not None:
+                self._end_the_busy()
             self._let_steps_end()
             for session, connection in self._open.values():
                 close(session, connection)
             verify(self._scope)
+        except BrokenPromise as broken:
+            if error is None:
+                raise
+            error.add_note(f"\n{broken}")  # what went wrong first is the failure
         finally:
             self._scope.close()
 
@@ -163,6 +173,15 @@ class Sessions:
         self._open[name] = (session, connection)
         self._scope.add(session, lambda: connection)
         return session
+
+    def _end_the_busy(self) -> None:
+        """End what workers that did not end are doing in the database, so that they can."""
+        deadline = monotonic() + UNBLOCKED
+        for session, _ in self._open.values():
+            if not session._ownership.is_free():  # noqa: SLF001
+                self._scope.cancel(session.name)
+            while not session._ownership.is_free() and monotonic() < deadline:  # noqa: SLF001
+                sleep(_MOMENT)
 
     def _let_steps_end(self) -> None:
         """Roll back what blocks others first; cancel what still does not end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self, final
 
@@ -96,7 +96,7 @@ class CodeProgram:
             )
             raise UsageError(msg)
         region.claim.acquire()
-        self._thread_locals = ThreadLocals()
+        self._thread_locals = ThreadLocals((_source(self._body), self._settings.command))
         try:
             self._tracer.open()
         except BaseException:
@@ -186,6 +186,12 @@ class CodeProgram:
             error = raised
         abort(stage)
         return error or _lost(stage)
+
+
+def _source(body: Body) -> Hashable:
+    """Return what tells bodies apart that are not made by the same lines."""
+    code: Hashable = getattr(body, "__code__", None)
+    return code or id(type(body))
 
 
 def _closed(stage: Stage, error: BaseException | None) -> Trace:

@@ -33,15 +33,16 @@ class Explanation:
         self._after: dict[int, tuple[int, Callable[[], str]]] = {}
 
     def watch(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
-        """Take note of a step about to be made."""
-        self._finish(worker.number)
+        """Take note of a step about to be made; the one before it, whoever's it was, is over."""
+        self.finish()
         frame = self._frame(label)
+        wrote = any(write for _, write in touches)
         does = ""
         if frame is None:
             file, line = "", 0
         else:
             file, line = frame.f_code.co_filename, frame.f_lineno
-            does = self._does(label, frame, worker)
+            does = self._does(label, frame, worker, wrote=wrote)
         self._trace.events.append(
             Event(
                 worker=worker.number,
@@ -49,7 +50,7 @@ class Explanation:
                 source=source(file, line) if file else "",
                 does=does,
                 touches=tuple(touches),
-                wrote=any(write for _, write in touches),
+                wrote=wrote,
                 step=len(self._trace.workers),
             )
         )
@@ -85,7 +86,7 @@ class Explanation:
             frame = frame.f_back
         return frame
 
-    def _does(self, label: Hashable, frame: FrameType, worker: Worker) -> str:
+    def _does(self, label: Hashable, frame: FrameType, worker: Worker, *, wrote: bool) -> str:
         if not isinstance(label, Point):
             return ""
         kind, _, mode = label.kind.partition("-")
@@ -98,11 +99,11 @@ class Explanation:
             "item": lambda: _item(values, mode),
             "global": lambda: _variable(label, frame, values, write=write),
             "cell": lambda: _variable(label, frame, values, write=write),
-            "call": lambda: self._call(label, frame, worker),
+            "call": lambda: self._call(label, frame, worker, write=wrote),
         }
         return tell[kind]() if kind in tell else ""
 
-    def _call(self, label: Point, frame: FrameType, worker: Worker) -> str:
+    def _call(self, label: Point, frame: FrameType, worker: Worker, *, write: bool) -> str:
         function, bound, arguments = callee_of(label)(frame)
         owner = getattr(function, "__self__", None) if bound is NOTHING else bound
         if owner is None or isinstance(owner, type(sys)):
@@ -110,28 +111,26 @@ class Explanation:
         name = name_of(owner, [frame]) or type(owner).__name__
         before = shown(owner)
         method = f"{getattr(function, '__name__', '?')}({', '.join(map(shown, arguments))})"
+        unchanged = f"{method}: {name} = {before}"
+        if not write:
+            return unchanged
 
         def say() -> str:
             after = shown(owner)
-            return (
-                f"{method}: {name} = {before}"
-                if after == before
-                else f"{name}: {before} -> {after}"
-            )
+            return unchanged if after == before else f"{name}: {before} -> {after}"
 
         self._after[worker.number] = (len(self._trace.events), say)
         return ""
 
 
-def _peek(owner: Any, name: str) -> Any:
+def _peek(owner: Any, name: str, *, inherited: bool) -> Any:
+    if isinstance(owner, type):
+        bases = owner.__mro__ if inherited else (owner,)
+        return next((vars(base)[name] for base in bases if name in vars(base)), _ABSENT)
     try:
         return object.__getattribute__(owner, name)
     except Exception:  # noqa: BLE001 - absent, or computed by code that must not run here
-        return (
-            getattr(type(owner), name, _ABSENT)
-            if not isinstance(owner, type)
-            else owner.__dict__.get(name, _ABSENT)
-        )
+        return getattr(type(owner), name, _ABSENT)
 
 
 def _change(name: str, old: Any, new: Any) -> str:
@@ -140,7 +139,7 @@ def _change(name: str, old: Any, new: Any) -> str:
 
 def _attribute(label: Point, values: list[Any], *, write: bool) -> str:
     owner, name = values[0], label.argument
-    old = _peek(owner, name)
+    old = _peek(owner, name, inherited=not write)
     if write:
         return _change(name, old, values[1]) if len(values) > 1 else f"deletes {name}"
     return (

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, runtime_checkable
 
+from pytest_concurrency.explore.inversion import parted
 from pytest_concurrency.explore.program import BODY, Event, Program, Trace, worker_name
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.stage import Region
-from pytest_concurrency.explore.timeline import conflicting
+from pytest_concurrency.explore.timeline import preemptions
 
 _LINES: Final = 20
-_SCHEDULES: Final = 300
-_SECONDS: Final = 0.3
+_SCHEDULES: Final = 1_000
+_SECONDS: Final = 0.5
+_OWN: Final = frozenset({"lock", "worker", "life"})
 
 
 @runtime_checkable
@@ -33,23 +35,61 @@ def hint(program: Program, trace: Trace, settings: Settings) -> str | None:
         settings: How it was explored.
 
     Returns:
-        One line, or ``None`` when holding lines together does not help.
+        One line, or ``None`` unless every schedule within the bound passes while the lines are
+        held together, in every worker that comes to them.
     """
     if trace.ending.kind != "failed" or not isinstance(program, Holding):
         return None
-    regions = _regions(conflicting(trace.events))
-    if not regions:
+    regions = _regions(_meeting(trace.events))
+    if len(regions) < 2:  # noqa: PLR2004
         return None
-    program.together = sorted(set(regions.values()))
-    search = Search(program, replace(settings, schedules=_SCHEDULES, seconds=_SECONDS))
+    many = _without(program, sorted(set(regions.values())), preemptions(trace), settings)
+    if many is None:
+        return None
+    return f"Held together, {_places(regions, trace)} removes it (0 of {many:,} schedules fail)."
+
+
+def _without(
+    program: Holding, regions: Sequence[Region], least: int, settings: Settings
+) -> int | None:
+    """Play all there is up to the bound with lines held together; count if none of it fails."""
+    bound = max(least, settings.preemptions)
+    limits = replace(
+        settings,
+        schedules=min(_SCHEDULES, settings.schedules),
+        seconds=min(_SECONDS, settings.seconds),
+        preemptions=bound,
+    )
+    program.together = regions
     try:
+        search = Search(program, limits, beyond=0)
         failed = search.failure()
     finally:
         program.together = ()
-    if failed is not None:
-        return None
-    many = f"0 of {search.plays:,} schedules fail"
-    return f"Held together, {_places(regions, trace)} removes it ({many})."
+    whole = search.complete >= bound and not search.spun and not search.strayed
+    return search.plays if failed is None and whole else None
+
+
+def _meeting(events: Sequence[Event]) -> list[Event]:
+    """Return the events of workers that conflict with another worker's, in what they share."""
+    by_whole: dict[Hashable, list[tuple[Event, Hashable, bool]]] = {}
+    for event in events:
+        for resource, write in event.touches:
+            if resource == "*" or (isinstance(resource, tuple) and resource[0] in _OWN):
+                continue
+            shared, part = parted(resource)
+            by_whole.setdefault(shared, []).append((event, part, write))
+    found: dict[int, Event] = {}
+    for touched in by_whole.values():
+        for event, part, write in touched:
+            if any(
+                other.worker != event.worker
+                and (write or wrote)
+                and (part is None or its_part is None or part == its_part)
+                for other, its_part, wrote in touched
+            ):
+                found[event.step] = event
+    return [event for event in found.values() if event.worker != BODY]
 
 
 def _regions(events: Sequence[Event]) -> dict[int, Region]:
@@ -57,22 +97,34 @@ def _regions(events: Sequence[Event]) -> dict[int, Region]:
     found: dict[int, Region] = {}
     for event in events:
         file, _, number = event.where.rpartition(":")
-        if event.worker == BODY or not number.isdigit():
+        if not number.isdigit():
             return {}
         line = int(number)
         name, low, high = found.get(event.worker, (file, line, line))
         if name != file:
             return {}
         found[event.worker] = (file, min(low, line), max(high, line))
+    found = {worker: _joined(region, found.values()) for worker, region in found.items()}
     if any(high - low > _LINES for _, low, high in found.values()):
         return {}
     return found
 
 
+def _joined(region: Region, others: Iterable[Region]) -> Region:
+    """Make one region of those that overlap: a line is held with one of them only."""
+    file, low, high = region
+    for name, its_low, its_high in sorted(others):
+        if name == file and its_low <= high and low <= its_high:
+            low, high = min(low, its_low), max(high, its_high)
+    return region if (file, low, high) == region else _joined((file, low, high), others)
+
+
 def _places(regions: dict[int, Region], trace: Trace) -> str:
-    if len(set(regions.values())) == 1:
-        who = {1: "one", 2: "both"}.get(len(regions), "all")
-        return f"{_lines(next(iter(regions.values())))} in {who} workers"
+    held = sorted(set(regions.values()))
+    others = {event.worker for event in trace.events} - {BODY, *regions}
+    if others or len(held) == 1:
+        who = "all" if others or len(regions) > 2 else "both"  # noqa: PLR2004
+        return f"{' and '.join(map(_lines, held))} in {who} workers"
     parts = [
         f"{_lines(region)} in {worker_name(worker, trace.names)}"
         for worker, region in sorted(regions.items())

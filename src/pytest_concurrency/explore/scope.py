@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import site
 import sys
 import sysconfig
@@ -16,6 +18,7 @@ from pytest_concurrency.errors import UsageError, nearest
 _OURS = str(Path(__file__).parent.parent) + "/"
 
 
+@functools.cache
 def _foreign() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     places = {
@@ -32,6 +35,13 @@ def ours(code: CodeType) -> bool:
     return code.co_filename.startswith(_OURS)
 
 
+@functools.lru_cache(maxsize=8192)
+def _decide(name: str, wanted: tuple[str, ...]) -> bool:
+    if name.startswith("<"):
+        return name.startswith("<doctest") or name == "<stdin>"
+    return name.startswith(wanted) or not name.startswith((_OURS, *_foreign()))
+
+
 @final
 class Scope:
     """Tells code under test from the rest."""
@@ -43,7 +53,6 @@ class Scope:
             packages: Import names of installed packages or modules.
         """
         self._wanted = tuple(_place(package) for package in packages)
-        self._foreign = _foreign()
         self._known: dict[str, bool] = {}
 
     def has(self, code: CodeType) -> bool:
@@ -54,16 +63,9 @@ class Scope:
         """Whether code of this file is explored."""
         known = self._known.get(name)
         if known is None:
-            known = self._known[name] = self._decide(name)
+            at = name if name.startswith(("<", "/")) else os.path.abspath(name)  # noqa: PTH100
+            known = self._known[name] = _decide(at, self._wanted)
         return known
-
-    def _decide(self, name: str) -> bool:
-        if name.startswith("<"):
-            return name.startswith("<doctest") or name == "<stdin>"
-        name = str(Path(name).absolute())
-        if name.startswith(self._wanted):
-            return True
-        return not name.startswith((_OURS, *self._foreign))
 
     def own_modules(self) -> list[object]:
         """Return the loaded modules whose code is explored."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.failures import NotDeterministic
@@ -13,6 +13,7 @@ from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace, w
 from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
+from pytest_concurrency.explore.stage import Region
 
 _BEYOND: Final = 2_000
 _PATIENCE: Final = 200
@@ -49,14 +50,24 @@ class Search:
         differed: Where the first of them went another way.
     """
 
-    def __init__(self, program: Program, settings: Settings, *, began: float | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        settings: Settings,
+        *,
+        began: float | None = None,
+        beyond: int = _BEYOND,
+    ) -> None:
         """Prepare to search.
 
         Args:
             program: What to play.
             settings: How far.
             began: When the budget of seconds began, by ``time.perf_counter``.
+            beyond: How many plays past the bound on preemptions to make at most.
         """
+        self._beyond = beyond
+        self._held: Sequence[Region] = getattr(program, "together", ())
         self._program = program
         self._settings = settings
         self._began = time.perf_counter() if began is None else began
@@ -110,7 +121,7 @@ class Search:
                 self.complete = level - 1
             if level > self._settings.preemptions:
                 beyond += 1
-                if beyond > _BEYOND or self._long_enough():
+                if beyond > self._beyond or self._long_enough():
                     return
             patience = self.plays > _PATIENCE
             if patience and (beyond % 2 or self.plays % 4 == 0):
@@ -207,6 +218,8 @@ class Search:
         taken = trace.workers[at]
         preempts = current in walk.able
         key = (current, walk.count.get(current, 0)) if preempts else None
+        if self._held and key is not None and self._bound_up(trace, current, key[1], numbers):
+            key = None
         for worker in walk.able:
             if worker in {taken, current}:
                 continue
@@ -217,8 +230,18 @@ class Search:
             found.append(_Branch(trace, at, worker, cost + preempts, node))
             keys.append(key)
 
+    def _bound_up(
+        self, trace: Trace, worker: int, number: int, numbers: dict[int, list[int]]
+    ) -> bool:
+        """Whether a worker may not be stopped one step later: then it must be stopped here."""
+        steps = numbers.get(worker, ())
+        region = None
+        if number < len(steps):
+            region = getattr(trace.labels[steps[number]], "region", None)
+        return region is None or region(self._held) is not None
+
     def _plan(self, branch: _Branch) -> None:
-        if branch.node:
+        if branch.node and not self._held:
             best = min(
                 self._nodes.get(branch.node, FOREVER), self._planned.get(branch.node, FOREVER)
             )

@@ -99,12 +99,12 @@ def _cached(owner: Any, name: str, found: Any) -> Touches:
 def _class_attribute(owner: type, name: str, *, write: bool) -> Touches:
     if write:
         return (((id(owner), name), True),)
-    for base in owner.__mro__:
+    for depth, base in enumerate(owner.__mro__, 1):
         found = base.__dict__.get(name, MISSING)
         if found is not MISSING:
             if isinstance(found, (*FUNCTIONS, *FIXED, property)):
                 return ()
-            return (((id(base), name), False),)
+            return tuple(((id(asked), name), False) for asked in owner.__mro__[:depth])
     return (((id(owner), name), False),) if not hasattr(type(owner), name) else ()
 
 

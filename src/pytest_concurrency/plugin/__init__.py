@@ -111,11 +111,11 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on every back end that it is marked for."""
     if "database_backend" in metafunc.fixturenames:
-        from pytest_concurrency.plugin.arguments import backends_of
+        from pytest_concurrency.plugin.arguments import backend_id, backends_of
 
         names = backends_of(metafunc.definition)
         if names:
-            metafunc.parametrize("database_backend", names, indirect=True)
+            metafunc.parametrize("database_backend", names, indirect=True, ids=backend_id)
 
 
 @pytest.hookimpl(trylast=True)
@@ -125,7 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     seen = check_markers(items)
     if any(not DATABASE.isdisjoint(getattr(item, "fixturenames", ())) for item in items):
-        from pytest_concurrency.plugin.databases import join_session
+        from pytest_concurrency.plugin.leftovers import join_session
 
         join_session(config)
     if not ACTIVE.isdisjoint(seen):

@@ -156,7 +156,8 @@ def _again(item: pytest.Item, ref: str) -> str:
 
 
 def _command(item: pytest.Item) -> list[str]:
-    options = ["-q", "-s", "--no-header", "-p", ANSWERING, "-p", "no:cacheprovider"]
+    options = ["-q", "-s", "--no-header", "-p", "no:cacheprovider"]
+    options += ["-p", "concurrency-slo", "-p", ANSWERING]
     if item.config.pluginmanager.has_plugin("xdist"):
         options += ["-n0"]
     return [sys.executable, "-m", "pytest", *options, "--slo-against=", item.nodeid]

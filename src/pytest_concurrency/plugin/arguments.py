@@ -77,6 +77,15 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
     for name in mark.kwargs:
         if name not in ARGUMENTS:
             raise _refuse(item, mark, _unknown(name, ARGUMENTS))
+    from pytest_concurrency.plugin import DATABASE
+
+    for name in getattr(item, "fixturenames", ()):
+        if name in DATABASE:
+            text = (
+                f"the fixture {name!r} is about a database, whose locks no schedule can see: a "
+                "paused worker would keep them. Write the order down: session.start(statement)."
+            )
+            raise _refuse(item, mark, text)
     from pytest_concurrency.errors import UsageError
     from pytest_concurrency.explore.settings import Settings
 
@@ -91,7 +100,9 @@ def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
 
     for name, value in mark.kwargs.items():
         if name != "tier":
-            text = f"there is no {name!r}. Write @pytest.mark.slo('p95 < 50ms', tier='strict')."
+            text = _unknown(name, ("tier",))
+            if "Write" not in text:
+                text = "objectives have no names. Write @pytest.mark.slo('p95 < 50ms')."
             raise _refuse(item, mark, text)
         if not isinstance(value, str):
             text = f"{value!r} is no tier. Write tier='strict'."
@@ -131,6 +142,11 @@ def check_slo_options(config: pytest.Config) -> None:
         join_against(config)
 
 
+def backend_id(name: str) -> str:
+    """Return what a back end is called in a test's name: a URL may hold a password."""
+    return name.partition("://")[0].partition("+")[0]
+
+
 def backends_of(node: pytest.Item) -> tuple[str, ...]:
     """Return the back ends that a test is marked for, by the nearest marker."""
     mark = node.get_closest_marker("backends")
@@ -149,8 +165,14 @@ def _check_backends(item: pytest.Item, mark: pytest.Mark) -> None:
             meant = nearest(str(name), BACKENDS) or "sqlite"
             text = f"{name!r} is no back end: {', '.join(BACKENDS)} and URLs are. Write {meant!r}."
             raise _refuse(item, mark, text)
-    if "database_backend" not in getattr(item, "fixturenames", ()):
+    names = getattr(item, "fixturenames", ())
+    if "database_backend" not in names:
         text = "the test asks for no database. Give it database_engine or separate_sessions."
+        if "database_engine" in names:
+            text = (
+                "its database_engine is on a database of its own. Let the fixture use database: "
+                "def database_engine(database): return database.engine()."
+            )
         raise _refuse(item, mark, text)
 
 

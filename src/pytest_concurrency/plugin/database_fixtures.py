@@ -65,34 +65,40 @@ def separate_sessions(request: pytest.FixtureRequest, database_engine: Any) -> C
     from functools import partial
 
     from pytest_concurrency.db.sessions import separate_sessions as open_sessions
-    from pytest_concurrency.plugin.databases import watched
+    from pytest_concurrency.plugin.leftovers import watched
 
-    watch = watched(request.node, database_engine)
+    watch = watched(request.node, database_engine, request)
     return partial(open_sessions, engine=database_engine, watch=watch)
 
 
 @pytest.fixture
 def large_dataset(
     request: pytest.FixtureRequest, database_backend: str, database_schema: Any
-) -> Iterator[Callable[..., Engine]]:
+) -> Callable[..., Engine]:
     """Get a dataset that is built once in a run: fresh, or ``shared=True`` to read only.
 
     ``engine = large_dataset(clinic)``
     """
-    from pytest_concurrency.plugin.databases import shelf_of
+    from functools import partial
 
-    made: list[Database] = []
+    from pytest_concurrency.plugin.databases import close_database, make_database, shelf_of
+    from pytest_concurrency.plugin.leftovers import watched
+
+    item = request.node
 
     def get(data: Dataset, *, shared: bool = False) -> Engine:
-        shelf = shelf_of(request.config, database_backend, database_schema)
+        __tracebackhide__ = True
         if shared:
-            return shelf.shared(data).engine()
-        made.append(shelf.clone(data))
-        return made[-1].engine()
+            engine = shelf_of(item, database_backend, database_schema).shared(data).engine()
+            request.addfinalizer(engine.dispose)
+        else:
+            database = make_database(item, database_backend, database_schema, data)
+            request.addfinalizer(partial(close_database, item, database))
+            engine = database.engine()
+        watched(item, engine, request)
+        return engine
 
-    yield get
-    for database in made:
-        database.close()
+    return get
 
 
 @pytest.fixture

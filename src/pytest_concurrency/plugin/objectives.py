@@ -151,7 +151,7 @@ def judge_item(item: pytest.Item, seconds: float) -> None:
             _judge(item, seconds)
     except UsageError as error:
         raise_at_test(item, UsageError(f"{item.nodeid}: {error}"), marker="slo")
-    except BrokenPromise as error:
+    except (BrokenPromise, Warning) as error:  # a warning, where warnings are errors
         raise_at_test(item, error, marker="slo")
 
 

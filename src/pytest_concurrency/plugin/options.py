@@ -29,7 +29,7 @@ class Option:
         Args:
             flag: As typed on the command line; the ini key is derived from it.
             kind: What its values are: ``workers``, ``count``, ``duration``, ``integer``,
-                ``choice``, ``flag``, ``share``, ``text``, ``words``.
+                ``choice``, ``database``, ``flag``, ``share``, ``text``, ``words``.
             default: What holds where nobody says, as it would be typed.
             metavar: What its value is called in the help.
             help: One sentence.
@@ -114,7 +114,7 @@ OPTIONS = (
     ),
     Option(
         "--concurrency-db",
-        kind="text",
+        kind="database",
         default="sqlite",
         metavar="NAME|URL",
         help="Where tests have their databases: sqlite, memory (SQLite in memory), postgres "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -129,6 +130,17 @@ def _read_share(_: Option, found: Given) -> object:
         raise pytest.UsageError(str(error)) from None
 
 
+def _read_database(option: Option, found: Given) -> object:
+    from pytest_concurrency.db.servers import check_setting
+    from pytest_concurrency.errors import UsageError
+
+    try:
+        check_setting(found.text, where=option.flag)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    return found.text
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -140,6 +152,7 @@ _READERS = {
     "duration": _read_duration,
     "choice": _read_choice,
     "share": _read_share,
+    "database": _read_database,
     "text": _read_text,
     "words": _read_words,
     "flag": _read_flag,
@@ -215,8 +228,15 @@ def _slo_policy(item: pytest.Item) -> object:
     return slo_policy(item)
 
 
+def _waits(item: pytest.Item) -> object:
+    from pytest_concurrency.plugin.leftovers import waits_of
+
+    return partial(waits_of, item)
+
+
 _ROOMS: dict[str, Callable[[pytest.Item], object]] = {
     "run": run_settings,
     "explore": _explore_settings,
     "slo": _slo_policy,
+    "waits": _waits,
 }

@@ -29,6 +29,7 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
 def _lines(config: pytest.Config) -> Iterator[str]:
     records = records_of(config)
     yield from _objectives(records)
+    yield from dict.fromkeys(one["text"] for one in records if one["kind"] == "database")
     for record in records:
         if record["kind"] == "outcome" and _ran_apart(record):
             yield _never_overlapped(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any, final
@@ -15,6 +15,7 @@ from pytest_concurrency.run.stack import MOST_FRAMES, Place, all_frames, places,
 from pytest_concurrency.run.tally import aligned, count, workers_text
 from pytest_concurrency.run.waits import Wait, find_holder, find_wait, is_held
 from pytest_concurrency.slo.figures import format_duration
+from pytest_concurrency.surroundings import SURROUNDINGS
 
 if TYPE_CHECKING:
     from pytest_concurrency.run.outcome import Outcome
@@ -69,7 +70,21 @@ def examine_threads(stuck: Mapping[int, int | None]) -> list[Hanging]:
     for thread in threading.enumerate():
         if thread.ident not in mine and thread.ident != here:
             others.setdefault(f"thread {thread.name!r}", (thread.ident, _all_frames(thread.ident)))
-    return [examine(index, frames[index], others) for index in stuck]
+    told = waits_elsewhere()
+    known = {thread.ident: told[thread] for thread in threading.enumerate() if thread in told}
+    return [
+        examine(index, frames[index], others, told=known.get(ident, ""))
+        for index, ident in stuck.items()
+    ]
+
+
+def waits_elsewhere() -> Mapping[object, str]:
+    """Return what threads and tasks wait for outside of this process, such as in a database.
+
+    The surroundings know, if anybody does: the room that watches databases comes after this one.
+    """
+    ask: Callable[[], Mapping[object, str]] | None = SURROUNDINGS.settings_for("waits")
+    return ask() if ask is not None else {}
 
 
 def _all_frames(ident: int | None) -> list[FrameType]:
@@ -80,16 +95,25 @@ def examine(
     index: int,
     frames: list[FrameType],
     others: Mapping[str, tuple[int | None, list[FrameType]]],
+    *,
+    told: str = "",
 ) -> Hanging:
-    """Tell where one worker is and what it waits for."""
+    """Tell where one worker is and what it waits for.
+
+    Args:
+        index: The worker's.
+        frames: Of the user's code, innermost first.
+        others: By name, the identifier and the frames of whoever may hold what it waits for.
+        told: What it is known to wait for outside of this process.
+    """
     if not frames:  # it is in our own code, between two calls
-        return Hanging(worker=index, places=(), reason=AT_THE_GATE)
+        return Hanging(worker=index, places=(), reason=told or AT_THE_GATE)
     wait = find_wait(frames)
     rivals = {name: who for name, who in others.items() if name != f"worker {index}"}
     return Hanging(
         worker=index,
         places=tuple(places(frames)),
-        reason=_reason(wait, f"worker {index}", others, rivals) if wait else "",
+        reason=told or (_reason(wait, f"worker {index}", others, rivals) if wait else ""),
     )
 
 
@@ -172,7 +196,7 @@ def _group(who: str, stack: Sequence[Place], reason: str) -> list[str]:
     if len(stack) > MOST_FRAMES:
         lines.append(f"  {indent}  <- {len(stack) - MOST_FRAMES} more")
     if reason:
-        lines.append(f"  {indent}  {reason}")
+        lines += [f"  {indent}  {line}" for line in reason.splitlines()]
     return lines
 
 

@@ -50,7 +50,10 @@ def is_project(code: CodeType) -> bool:
     """Say whether it is neither Python's own nor an installed package's."""
     path = code.co_filename
     return path != _LAUNCHED and not (
-        is_stdlib(code) or is_ours(code) or any(mark in path for mark in _PACKAGES)
+        is_stdlib(code)
+        or is_ours(code)
+        or path.startswith("<sqlalchemy ")  # the wrappers that it writes while it runs
+        or any(mark in path for mark in _PACKAGES)
     )
 
 

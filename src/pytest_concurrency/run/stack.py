@@ -36,9 +36,20 @@ class Place:
         return source_line(self.path, self.line)
 
 
+_ROOM = __file__.rsplit("stack", 1)[0]
+
+
 def thread_frames(ident: int | None) -> list[FrameType]:
-    """Return the frames of a running thread, innermost first, down to this package's own."""
-    return list(takewhile(lambda frame: not is_ours(frame.f_code), all_frames(ident)))
+    """Return the frames of a running thread, innermost first, down to what runs the worker.
+
+    Those of this package that its code called on the way, such as a session's, are left out.
+    """
+    above = takewhile(lambda frame: not _runs_workers(frame), all_frames(ident))
+    return [frame for frame in above if not is_ours(frame.f_code)]
+
+
+def _runs_workers(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_ROOM)
 
 
 def all_frames(ident: int | None) -> list[FrameType]:
@@ -85,10 +96,9 @@ def dumped_places(text: str) -> list[Place]:
         Place(function=match["function"], path=match["path"], line=int(match["line"]))
         for match in _DUMPED.finditer(text)
     ]
-    ours = __file__.rsplit("stack", 1)[0]
     kept = []
     for place in found:
-        if place.path.startswith(ours):
+        if place.path.startswith(_ROOM):
             break
         kept.append(place)
     mine = [place for place in kept if is_project(compile("", place.path, "exec"))]

@@ -11,7 +11,7 @@ from time import monotonic_ns
 from typing import Any, Protocol, final
 
 from pytest_concurrency.run.gate import GateAborted
-from pytest_concurrency.run.hang import Hanging, examine, examine_threads
+from pytest_concurrency.run.hang import Hanging, examine, examine_threads, waits_elsewhere
 from pytest_concurrency.run.recording import Ending, Recording, is_fatal
 from pytest_concurrency.run.stack import task_frames
 from pytest_concurrency.run.threads import GRACE
@@ -111,7 +111,9 @@ class TaskCrew:
         stuck = self.recording.stuck()
         frames = {index: task_frames(self.running[index]) for index in stuck}
         others = {f"worker {index}": (None, frames[index]) for index in stuck}
-        return tuple(examine(index, frames[index], others) for index in stuck)
+        told = waits_elsewhere()
+        known = {index: told.get(self.running[index], "") for index in stuck}
+        return tuple(examine(index, frames[index], others, told=known[index]) for index in stuck)
 
 
 async def run_asyncio(recording: Recording, timeout: float | None) -> Ending:  # noqa: ASYNC109

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Final
 
 from pytest_concurrency.errors import UsageError, nearest
@@ -77,7 +78,7 @@ def check_run_tier(slos: Mapping[str, NamedSlo], tier: str, *, where: str = "--s
     known = {name for slo in slos.values() for name in slo.tiers}
     if tier and tier not in known:
         meant = nearest(tier, known)
-        advice = f"Write {where}={meant!r}." if meant else f"There is: {_listed(known)}."
+        advice = f"Write {where}={quote(meant)}." if meant else f"There is: {_listed(known)}."
         msg = f"{where}={tier}: no SLO has that tier. {advice}"
         raise UsageError(msg)
 

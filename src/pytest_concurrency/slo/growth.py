@@ -84,9 +84,7 @@ def assert_scales(
     error: float = 0.05,
     policy: Policy | None = None,
 ) -> Scaling:
-    """Assert that a function's time grows no faster than a class.
-
-    The growth between the upper sizes decides, where constant costs matter least.
+    """Assert that a function's time grows no faster than a class, between the upper sizes.
 
     Args:
         function: Called with a size, or with what ``given`` makes of it.
@@ -95,28 +93,24 @@ def assert_scales(
         given: Makes the input of a size; not timed.
         seconds: The longest to go on; 5 if left out, half a second with ``--slo-quick``.
         error: How often the verdict may be wrong.
-        policy: What a missed and an undecided claim do; those of the test session if left out.
+        policy: What a missed and an undecided claim do; the session's if left out.
 
     Raises:
         MissedObjective: It grows faster.
         UndecidedObjective: The budget ended first, and that was to fail.
-        UsageError: The class or the sizes cannot be used.
     """
     __tracebackhide__ = True
     ordered, policy = _check(growth, sizes), policy or current_policy()
-    default = _QUICK_SECONDS if policy.is_quick else _SECONDS
-    scaling = _measure(
-        function,
-        ordered,
-        growth,
-        given=given or (lambda size: size),
-        budget_ns=duration_ns(
-            default if seconds is None else seconds, where="assert_scales(seconds)"
-        ),
-        error=error,
-    )
+    if seconds is None:
+        seconds = _QUICK_SECONDS if policy.is_quick else _SECONDS
+    budget_ns, given = duration_ns(seconds, where="assert_scales(seconds)"), given or _as_it_is
+    scaling = _measure(function, ordered, growth, given=given, budget_ns=budget_ns, error=error)
     conclude(scaling.state, _text(scaling, error), policy, row=_row(scaling))
     return scaling
+
+
+def _as_it_is(size: int) -> int:
+    return size
 
 
 def _check(growth: str, sizes: Sequence[int]) -> list[int]:

@@ -115,7 +115,7 @@ def _quantile(
     interval = quantile_interval(durations, quantile, error, limit=objective.limit, folded=folded)
     if folded is not None or interval.effective == len(durations):
         return interval
-    return within_reach(interval, durations, quantile, error)
+    return within_reach(interval, durations, quantile, error, limit=objective.limit)
 
 
 def _judge_rate(evidence: Evidence, objective: Objective, errors: Errors) -> Verdict:

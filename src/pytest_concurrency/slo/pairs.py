@@ -87,9 +87,7 @@ def compare(
     error: float = _ERROR,
     policy: Policy | None = None,
 ) -> Comparison:
-    """Call both functions in turn and compare each pair.
-
-    Whatever slows the machine for longer than two calls leaves the ratio of a pair alone.
+    """Call both functions in turn, and compare each pair; a slow spell slows both.
 
     >>> compare(lambda: sum(range(500)), lambda: sum(range(5000)), "new <= 0.5x old").state
     'met'
@@ -111,9 +109,10 @@ def compare(
     if inspect.iscoroutinefunction(new) or inspect.iscoroutinefunction(old):
         msg = "compare: it cannot call a coroutine function. Give a function that runs it."
         raise UsageError(msg)
-    policy, ratios = policy or current_policy(), Ratios(claim, error=error)
-    default = _QUICK_SECONDS if policy.is_quick else _SECONDS
-    budget_ns = duration_ns(default if seconds is None else seconds, where="compare(seconds)")
+    policy = policy or current_policy()
+    if seconds is None:
+        seconds = _QUICK_SECONDS if policy.is_quick else _SECONDS
+    budget_ns, ratios = duration_ns(seconds, where="compare(seconds)"), Ratios(claim, error=error)
     comparison = _decide(ratios, _Pairs(new, old), budget_ns, max_pairs)
     if claim:
         conclude(comparison.state, comparison_text(comparison), policy, row=comparison.row())

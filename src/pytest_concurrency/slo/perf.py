@@ -149,12 +149,7 @@ class PerfTimer:
         """Begin a call of a task."""
         return self._enter_beside()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the call of a task."""
         self._exit_beside(perf_counter_ns(), failed=kind is not None)
 
@@ -188,14 +183,11 @@ class PerfTimer:
         return self(function)(*args, **kwargs)
 
     def tagged(self, **tags: str) -> PerfTimer:
-        """Return the timer of the calls with these tags, for objectives such as ``p95{a=b}``.
-
-        Its samples count among those of this timer too.
-        """
-        return self._parts.of_tags(tags, partial(self._part, takes_out_waits=self.takes_out_waits))
-
-    def _part(self, *, takes_out_waits: bool) -> PerfTimer:
-        return PerfTimer(self.name, policy=self.policy, takes_out_waits=takes_out_waits)
+        """Return the timer of calls with these tags, for ``p95{a=b}``; they count here too."""
+        make = partial(
+            PerfTimer, self.name, policy=self.policy, takes_out_waits=self.takes_out_waits
+        )
+        return self._parts.of_tags(tags, make)
 
     def waiting(self, series: str) -> PerfTimer:
         """Return the timer of a wait, ``lock wait`` or ``pool wait``, which objectives may name.
@@ -209,7 +201,8 @@ class PerfTimer:
         Raises:
             UsageError: No objective knows such a wait.
         """
-        return self._parts.of_wait(series, partial(self._part, takes_out_waits=False))
+        make = partial(PerfTimer, series, policy=self.policy, takes_out_waits=False)
+        return self._parts.of_wait(series, make)
 
     def until_decided(
         self,
@@ -291,19 +284,16 @@ class PerfTimer:
         """Return what was measured, for objectives to be held against."""
         samples = self.samples
         first_ns, ended_ns = self.span_ns
+        workers = sum(1 for cell in self._cells if cell.ns) or 1
         return Evidence(
             latency=samples,
             calls=len(samples),
             errors=samples.errors,
             seconds=(ended_ns - first_ns) / 1e9 if ended_ns else None,
             tagged=self._parts.evidence(),
-            noise=self.noise or self._noise(),
+            noise=self.noise or (self._watch.read(workers=workers) if self._watch else None),
             warm_up_ns=max(self.warm_up.ns, default=None),
             **self.facts.for_evidence(
                 samples, self._parts.series, is_in_order=len(samples) == len(self._cell.ns)
             ),
         )
-
-    def _noise(self) -> Noise | None:
-        workers = sum(1 for cell in self._cells if cell.ns) or 1
-        return self._watch.read(workers=workers) if self._watch else None

@@ -34,9 +34,9 @@ def reach(samples: Sequence[int]) -> float:
 
 
 def within_reach(
-    interval: Interval, samples: array[int], quantile: float, error: float
+    interval: Interval, samples: array[int], quantile: float, error: float, *, limit: float
 ) -> Interval:
-    """Return the interval, no wider than the reach of what was seen.
+    """Return the interval, cut off where the reach of what was seen ends, if the limit is beyond.
 
     That calls resemble their neighbours says how slowly, and by how much, the machine or the
     code swings. Where no swing comes near, there is nothing to resemble: whether a call is over
@@ -49,11 +49,12 @@ def within_reach(
         samples: Durations in the order they were taken.
         quantile: Which one, between 0 and 1.
         error: How often each bound may be wrong.
+        limit: What the quantile is held to.
     """
     factor, n = reach(samples), len(samples)
     highest, lowest = max(samples) * factor, min(samples) / factor
-    if n >= fewest_samples(quantile, error) and highest < interval.high:
+    if n >= fewest_samples(quantile, error) and highest < min(limit, interval.high):
         interval = replace(interval, high=highest, effective=float(n))
-    if n >= fewest_samples(1 - quantile, error) and lowest > interval.low:
+    if n >= fewest_samples(1 - quantile, error) and lowest > max(limit, interval.low):
         interval = replace(interval, low=lowest, effective=float(n))
     return interval

@@ -1,0 +1,1 @@
+"""Residency scheduling for a small hospital."""

@@ -1,0 +1,1 @@
+"""What the system does, each over one SQLAlchemy session."""

@@ -1,0 +1,1 @@
+"""Schedules made by a constraint solver."""

@@ -1,0 +1,180 @@
+"""The model of a schedule: what the solver may choose, and which rules bind it.
+
+Residents get a template or nothing in each block, faculty are there or not. Rules bind; cover is
+wanted: a place that stays empty costs more than any unfairness, so there is always a schedule, and
+it says what it lacks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, product
+
+from ortools.sat.python.cp_model import CpModel, IntVar
+
+from residency.domain.greedy import Filled, HalfDay, Need, Worker, fill
+from residency.domain.supervision import RESIDENTS_PER_FACULTY
+
+MOST_HOURS = 80
+WEEKS = 4
+WORK_DAYS = 6
+"""The most of seven days in a row."""
+EMPTY = 1000
+"""What an empty place costs, in half-hours of unfairness."""
+
+Key = tuple[int, int, int]
+"""Block, person, template."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What has to be planned."""
+
+    blocks: Sequence[HalfDay]
+    needs: Sequence[Need]
+    workers: Sequence[Worker]
+
+    @property
+    def residents(self) -> list[Worker]:
+        """Those who cover places."""
+        return [one for one in self.workers if one.year is not None]
+
+    @property
+    def faculty(self) -> list[Worker]:
+        """Those who supervise."""
+        return [one for one in self.workers if one.year is None]
+
+
+class Model:
+    """The variables and constraints of one problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        """Build the model, with a schedule to begin from."""
+        self.problem = problem
+        self.model = CpModel()
+        self._halves = {need.template_id: round(2 * need.hours) for need in problem.needs}
+        self.places: dict[Key, IntVar] = {}
+        self.present: dict[tuple[int, int], IntVar] = {}
+        self.empty: dict[tuple[int, Need], IntVar] = {}
+        self._work: dict[tuple[int, int], IntVar] = {}
+        self._days = [
+            (number, [block.id for block in blocks])
+            for number, (_, blocks) in enumerate(groupby(problem.blocks, lambda block: block.day))
+        ]
+        self._choose()
+        self._cover()
+        self._supervise()
+        self._rest()
+        self._share()
+        self._begin_from(fill(problem.blocks, problem.needs, problem.workers))
+
+    def _choose(self) -> None:
+        """Give each resident at most one template in each block, on days when they are there."""
+        new = self.model.new_bool_var
+        wanted = [need for need in self.problem.needs if need.residents]
+        for block, one in product(self.problem.blocks, self.problem.residents):
+            if block.day in one.absent:
+                continue
+            keys = [(block.id, one.id, need.template_id) for need in wanted]
+            self.places.update((key, new("")) for key in keys)
+            self.model.add_at_most_one(self.places[key] for key in keys)
+        for block, one in product(self.problem.blocks, self.problem.faculty):
+            if block.day not in one.absent:
+                self.present[block.id, one.id] = new("")
+
+    def _cover(self) -> None:
+        for block, need in product(self.problem.blocks, self.problem.needs):
+            if not need.residents:
+                continue
+            there = [
+                self.places[key]
+                for one in self.problem.residents
+                if (key := (block.id, one.id, need.template_id)) in self.places
+            ]
+            short = self.model.new_int_var(0, need.residents, "")
+            self.model.add(sum(there) + short == need.residents)
+            self.empty[block.id, need] = short
+
+    def _supervise(self) -> None:
+        """Count in quarters of a member of the faculty, as the rule does."""
+        kinds = [need.template_id for need in self.problem.needs if need.is_supervised]
+        for block in self.problem.blocks:
+            taken = [
+                (4 // RESIDENTS_PER_FACULTY[one.year]) * self.places[key]
+                for one, kind in product(self.problem.residents, kinds)
+                if one.year is not None and (key := (block.id, one.id, kind)) in self.places
+            ]
+            given = [
+                4 * self.present[block.id, one.id]
+                for one in self.problem.faculty
+                if (block.id, one.id) in self.present
+            ]
+            self.model.add(sum(taken) <= sum(given))
+
+    def _rest(self) -> None:
+        """Keep one day in seven free for everybody."""
+        for one in self.problem.workers:
+            for day, blocks in self._days:
+                chosen = [var for block in blocks for var in self._of(one, block)]
+                works = self._work[one.id, day] = self.model.new_bool_var("")
+                for var in chosen:
+                    self.model.add_implication(var, works)
+            days = range(len(self._days) - WORK_DAYS)
+            for first in days:
+                window = [self._work[one.id, first + step] for step in range(WORK_DAYS + 1)]
+                self.model.add(sum(window) <= WORK_DAYS)
+
+    def _of(self, one: Worker, block: int) -> Iterator[IntVar]:
+        """Yield what somebody may do in a block."""
+        if one.year is None:
+            if (block, one.id) in self.present:
+                yield self.present[block, one.id]
+            return
+        for need in self.problem.needs:
+            if (key := (block, one.id, need.template_id)) in self.places:
+                yield self.places[key]
+
+    def _share(self) -> None:
+        """Keep to eighty hours a week, and make the busiest resident's hours few."""
+        days = len(self._days)
+        window = min(days, WEEKS * 7)
+        most = 2 * MOST_HOURS * window // 7
+        busiest = self._busiest = self.model.new_int_var(
+            0, 2 * MOST_HOURS * max(7, days), "busiest"
+        )
+        for one in self.problem.residents:
+            by_day = [
+                [
+                    self._halves[need.template_id] * self.places[key]
+                    for block in blocks
+                    for need in self.problem.needs
+                    if (key := (block, one.id, need.template_id)) in self.places
+                ]
+                for _, blocks in self._days
+            ]
+            for first in range(days - window + 1):
+                self.model.add(sum(chain.from_iterable(by_day[first : first + window])) <= most)
+            self.model.add(sum(chain.from_iterable(by_day)) <= busiest)
+        guards = sum(self.present.values())
+        self.model.minimize(EMPTY * sum(self.empty.values()) + 10 * busiest + guards)
+
+    def _begin_from(self, filled: Filled) -> None:
+        """Let the search begin from the greedy schedule, every variable of it."""
+        chosen = set(filled.places)
+        there = {(block, person) for block, person, _ in chosen}
+        covered = Counter((block, template) for block, _, template in chosen & self.places.keys())
+        for key, var in self.places.items():
+            self.model.add_hint(var, key in chosen)
+        for pair, var in self.present.items():
+            self.model.add_hint(var, pair in there)
+        for (block, need), short in self.empty.items():
+            self.model.add_hint(short, need.residents - covered[block, need.template_id])
+        for (person, day), works in self._work.items():
+            blocks = self._days[day][1]
+            self.model.add_hint(works, any((block, person) in there for block in blocks))
+        halves: Counter[int] = Counter()
+        for _, person, template in chosen & self.places.keys():
+            halves[person] += self._halves[template]
+        self.model.add_hint(self._busiest, max(halves.values(), default=0))

@@ -1,0 +1,31 @@
+"""What Alembic runs: migrations on a connection that it is given, or on the settings' database."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import Connection
+
+from residency.settings import Settings
+from residency.store.engine import make_engine
+from residency.store.models import Base
+
+
+def run(connection: Connection) -> None:
+    """Run the migrations; SQLite alters tables by copying them."""
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    engine = make_engine(Settings().database_url)
+    with engine.begin() as own:
+        run(own)
+    engine.dispose()

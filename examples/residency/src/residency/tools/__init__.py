@@ -1,0 +1,1 @@
+"""The scheduling operations as tools of the Model Context Protocol."""

@@ -1,0 +1,140 @@
+"""The application: one function that makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from residency.services.generation import Draft, Planner, work_off
+from residency.services.idempotency import clean_up
+from residency.settings import Settings
+from residency.store.engine import make_engine
+from residency.web import assignments, health, people, plans, runs, swaps, tasks, tokens
+from residency.web.cache import Cache, make_cache
+from residency.web.limits import RateLimit
+from residency.web.observe import Metrics, Observe
+from residency.web.problems import RESPONSES, LastResort, add_problem_handlers
+from residency.web.state import State
+
+logger = structlog.get_logger()
+
+
+def make_app(
+    settings: Settings | None = None,
+    *,
+    engine: Engine | None = None,
+    planner: Planner | None = None,
+    cache: Cache | None = None,
+) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: Those of the environment if not given.
+        engine: Where the data is; made from the settings if not given, and closed at the end.
+        planner: Works schedules out; the constraint solver if not given.
+        cache: Keeps what rarely changes; made from the settings if not given.
+    """
+    chosen = settings or Settings()
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            used = engine
+            if used is None:
+                used = engine_of(chosen)
+                stack.callback(used.dispose)
+            metrics.watch_pool(used)
+            app.state.metrics = metrics
+            app.state.shared = _state(stack, chosen, used, planner, cache)
+            housekeeping = asyncio.create_task(_keep_house(app.state.shared))
+            stack.callback(housekeeping.cancel)
+            yield
+
+    app = FastAPI(title="Residency", version="0.1.0", lifespan=lifespan, responses=RESPONSES)
+    add_problem_handlers(app)
+    for part in (tokens, people, assignments, swaps, runs, tasks, plans, health):
+        app.include_router(part.router)
+    app.add_middleware(LastResort)
+    if chosen.rate_limit is not None:
+        limit, storage = chosen.rate_limit, chosen.rate_limit_storage
+        app.add_middleware(RateLimit, limit=limit, storage=storage)
+    app.add_middleware(Observe, metrics=metrics, log=chosen.log_requests)
+    return app
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Return an engine with the settings' database and pool."""
+    return make_engine(
+        settings.database_url,
+        lock_seconds=settings.lock_seconds,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+        pool_timeout=settings.pool_timeout,
+    )
+
+
+def _state(
+    stack: AsyncExitStack,
+    settings: Settings,
+    engine: Engine,
+    planner: Planner | None,
+    cache: Cache | None,
+) -> State:
+    """Return what requests share; at the end long tasks are told to stop and waited for."""
+    generations = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="generation"))
+    background = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="task"))
+    stopping = threading.Event()
+    stack.callback(stopping.set)
+    return State(
+        settings=settings,
+        engine=engine,
+        sessions=sessionmaker(engine, expire_on_commit=False),
+        planner=planner or _solver(settings),
+        tokens=tokens.Tokens.of(settings),
+        cache=cache if cache is not None else make_cache(settings.cache_url),
+        generations=generations,
+        background=background,
+        stopping=stopping,
+    )
+
+
+async def _keep_house(state: State) -> None:
+    """Remove expired records and pick up runs that a process left behind, now and then."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await loop.run_in_executor(state.generations, _clean_up, state)
+        await asyncio.sleep(state.settings.clean_up_every.total_seconds())
+
+
+def _clean_up(state: State) -> None:
+    try:
+        with state.sessions.begin() as session:
+            removed = clean_up(session)
+        work_off(state.sessions, planner=state.planner)
+    except SQLAlchemyError as error:
+        logger.warning("clean-up failed", error=repr(error))
+        return
+    if removed:
+        logger.info("expired idempotency records removed", records=removed)
+
+
+def _solver(settings: Settings) -> Planner:
+    """Return the constraint solver, which is heavy, and loaded when it is first used."""
+
+    def plan(session: Session, first_day: date, last_day: date) -> Draft:
+        from residency.solver.planner import make_planner
+
+        return make_planner(seconds=settings.solver_seconds)(session, first_day, last_day)
+
+    return plan

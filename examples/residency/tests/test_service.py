@@ -1,0 +1,470 @@
+"""The service over HTTP: headers, status codes, tokens, limits, and doing without its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from datetime import UTC, date, datetime, timedelta
+
+import httpx
+import jwt
+import pytest
+import structlog
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import func, select
+
+from residency.services.assignments import append_note
+from residency.services.generation import begin_run
+from residency.services.idempotency import create_request
+from residency.services.tasks import create_task
+from residency.settings import Settings
+from residency.store.models import IdempotencyRecord, ScheduleRun, Task
+from residency.web.app import make_app
+from residency.web.cache import GuardedCache, NoCache, RedisCache, make_cache
+from residency.web.limits import RateLimit
+from residency.web.tokens import ROLES, Tokens
+
+SECRET = "a secret of at least thirty-two characters"
+PASSWORD = "synthetic"
+MONDAY = date(2026, 1, 5)
+DAYS = {"first_day": "2026-01-05", "last_day": "2026-01-06"}
+
+
+BACKENDS = ("sqlite",)
+"""One is enough for what HTTP looks like."""
+
+
+# --- tokens ---
+
+
+@pytest.fixture
+def guarded(serve):
+    """The service as it is by default: nobody gets in without a token."""
+    return serve(authentication=True, token_secret=SECRET, demo_password=PASSWORD)
+
+
+def bearer(role, **changes):
+    """Return the headers of somebody with a role."""
+    claims = {
+        "sub": role,
+        "role": role,
+        "exp": datetime.now(UTC) + timedelta(minutes=30),
+        **changes,
+    }
+    return {"Authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_signs_in_and_reads(guarded, role):
+    """Tokens: each of the five synthetic users gets a token for 30 minutes, and may read."""
+    answer = guarded.post("/token", json={"user": role, "password": PASSWORD})
+    assert answer.status_code == 200
+    token = answer.json()
+    assert (token["token_type"], token["expires_in"]) == ("bearer", 1800)
+    headers = {"Authorization": f"Bearer {token['access_token']}"}
+    assert guarded.get("/people", headers=headers).status_code == 200
+
+
+def none_token():
+    claims = {"sub": "admin", "role": "admin", "exp": datetime.now(UTC) + timedelta(minutes=30)}
+    return {"Authorization": f"Bearer {jwt.encode(claims, '', algorithm='none')}"}
+
+
+REFUSED = {
+    "missing": ({}, "The request has no token."),
+    "no bearer": ({"Authorization": "Basic YTpi"}, "The request has no token."),
+    "garbage": ({"Authorization": "Bearer x.y.z"}, "The token was not issued here."),
+    "expired": (
+        bearer("admin", exp=datetime.now(UTC) - timedelta(seconds=1)),
+        "The token has expired.",
+    ),
+    "forged": (
+        {
+            "Authorization": "Bearer "
+            + jwt.encode({"sub": "a", "role": "admin", "exp": 2**31}, "x" * 32, algorithm="HS256")
+        },
+        "The token was not issued here.",
+    ),
+    "algorithm none": (none_token(), "The token was not issued here."),
+    "no role": (
+        {
+            "Authorization": "Bearer "
+            + jwt.encode({"sub": "a", "exp": 2**31}, SECRET, algorithm="HS256")
+        },
+        "The token was not issued here.",
+    ),
+    "unknown role": (bearer("owner"), "There is no role 'owner'."),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_bad_tokens_are_401(guarded, kind):
+    """Tokens: expired, forged, missing and algorithm-none tokens are refused, with what to do."""
+    headers, detail = REFUSED[kind]
+    answer = guarded.get("/people", headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (401, detail)
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert "POST /token" in answer.json()["advice"]
+
+
+def test_what_each_role_may_do(guarded, concurrent_edit_scenario):
+    """Tokens: who may generate, edit, swap and read; others are told whom to ask, with 403."""
+    asked = {
+        "generate": ("POST", "/schedule-runs", DAYS),
+        "edit": ("PATCH", "/assignments/1", {"version": 99, "note": "x"}),
+        "swap": ("POST", "/swaps", {"assignment_id": 7, "owner_id": 1, "taker_id": 2}),
+        "read": ("GET", "/assignments", None),
+    }
+    may = {}
+    for role in ROLES:
+        for name, (method, path, body) in asked.items():
+            headers = {**bearer(role), "Idempotency-Key": "k1"}
+            answer = guarded.request(method, path, json=body, headers=headers)
+            if answer.status_code != 403:
+                may.setdefault(role, []).append(name)
+    assert may == {
+        "admin": ["generate", "edit", "swap", "read"],
+        "coordinator": ["generate", "edit", "swap", "read"],
+        "faculty": ["edit", "swap", "read"],
+        "resident": ["swap", "read"],
+        "clinical-staff": ["read"],
+    }
+    refused = guarded.post("/schedule-runs", json=DAYS, headers=bearer("resident"))
+    assert refused.json()["detail"] == "The role 'resident' may not POST /schedule-runs."
+    assert refused.json()["advice"] == "Ask somebody who is admin or coordinator."
+
+
+def test_refused_requests_change_nothing(guarded, sessions, concurrent_edit_scenario):
+    """Tokens: a request without a token leaves no run and no record."""
+    headers = {"Idempotency-Key": "k1"}
+    assert guarded.post("/schedule-runs", json=DAYS, headers=headers).status_code == 401
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(IdempotencyRecord)) == 0
+
+
+def test_without_a_password_nobody_signs_in(serve):
+    """Tokens: an installation that sets no password for the synthetic users has none."""
+    service = serve(authentication=True)
+    answer = service.post("/token", json={"user": "admin", "password": ""})
+    assert answer.status_code == 401
+
+
+def test_secret_made_up_differs_from_process_to_process():
+    """Tokens: without a secret each process makes one up: its tokens are of no use elsewhere."""
+    one, other = Tokens.of(Settings()), Tokens.of(Settings())
+    with pytest.raises(Exception, match="The token was not issued here"):
+        other.role_of(one.issue("admin", "admin"))
+    assert one.role_of(one.issue("admin", "admin")) == "admin"
+
+
+# --- rate limit ---
+
+
+def test_excess_is_429_with_the_time_to_wait(serve, concurrent_runner):
+    """Limit: of 100 at once the first 20 are served; the others are told how long to wait."""
+    service = serve(rate_limit="20/minute")
+    outcome = concurrent_runner(lambda: service.get("/people"), workers=100).raise_errors()
+    assert outcome.tally(lambda answer: answer.status_code) == {200: 20, 429: 80}
+    refused = next(answer for answer in outcome.values if answer.status_code == 429)
+    wait = int(refused.headers["Retry-After"])
+    assert 1 <= wait <= 60
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert refused.json()["detail"] == "More than 20 per 1 minute came from 127.0.0.1."
+    assert refused.json()["advice"].startswith("Wait for ")
+
+
+def test_health_is_never_limited(serve):
+    """Limit: whoever watches the service is served whatever its clients do."""
+    service = serve(rate_limit="1/minute")
+    assert [service.get("/health").status_code for _ in range(3)] == [200, 200, 200]
+    assert [service.get("/people").status_code for _ in range(2)] == [200, 429]
+
+
+def test_limiter_that_fails_lets_everybody_through(serve, monkeypatch):
+    """Limit: if what counts requests is broken, planning goes on without a limit."""
+
+    async def broken(*_):
+        message = "no counter"
+        raise ConnectionError(message)
+
+    service = serve(rate_limit="1/minute")
+    monkeypatch.setattr("limits.aio.storage.MemoryStorage.acquire_entry", broken)
+    assert [service.get("/people").status_code for _ in range(3)] == [200, 200, 200]
+
+
+def test_mutant_without_the_limit_serves_all(serve, concurrent_runner, monkeypatch):
+    """Limit mutant: a limiter that never refuses serves all 100, and the count shows it."""
+
+    async def never(_self, _client):
+        return None
+
+    monkeypatch.setattr(RateLimit, "_wait", never)
+    service = serve(rate_limit="20/minute")
+    outcome = concurrent_runner(lambda: service.get("/people"), workers=100).raise_errors()
+    assert outcome.tally(lambda answer: answer.status_code) == {200: 100}
+
+
+# --- the cache and its breaker ---
+
+
+class MemoryCache:
+    """A cache in memory that can be broken."""
+
+    def __init__(self):
+        self.kept = {}
+        self.calls = 0
+        self.is_broken = False
+
+    def _touch(self):
+        self.calls += 1
+        if self.is_broken:
+            message = "the cache is gone"
+            raise ConnectionError(message)
+
+    def get(self, key):
+        self._touch()
+        return self.kept.get(key)
+
+    def set(self, key, value, *, seconds):
+        self._touch()
+        self.kept[key] = value
+
+
+def test_people_come_from_the_cache(serve, concurrent_edit_scenario):
+    """Cache: a second request is answered from the cache, and equals the first."""
+    cache = MemoryCache()
+    service = serve(cache=GuardedCache(cache))
+    first = service.get("/people?role=faculty")
+    assert list(cache.kept) == ["people:faculty:200"]
+    assert service.get("/people?role=faculty").json() == first.json() != []
+    assert service.get("/people").json() == first.json()
+
+
+def test_service_does_without_a_broken_cache(serve, concurrent_edit_scenario):
+    """Cache: gone, it costs three failures; then it is left alone, and health says degraded."""
+    cache = MemoryCache()
+    service = serve(cache=GuardedCache(cache))
+    assert service.get("/health").json() == {"status": "ok", "database": True, "cache": "ok"}
+    cache.is_broken = True
+    answers = [service.get("/people") for _ in range(10)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert cache.calls == 1 + 3
+    assert service.get("/health").json() == {
+        "status": "degraded",
+        "database": True,
+        "cache": "gone",
+    }
+
+
+def test_breaker_closes_when_the_cache_is_back():
+    """Cache: after its rest the cache is tried again, and used again if it answers."""
+    cache = MemoryCache()
+    guard = GuardedCache(cache, failures=2, recovery=60)
+    cache.is_broken = True
+    for _ in range(3):
+        assert guard.get("k") is None
+    assert cache.calls == 2
+    cache.is_broken = False
+    guard.breaker._opened -= 60
+    guard.set("k", b"v", seconds=1)
+    assert guard.get("k") == b"v"
+    assert guard.breaker.closed
+
+
+def test_mutant_without_a_breaker_asks_a_broken_cache_every_time(serve):
+    """Cache mutant: without the breaker each request waits for the cache that is gone."""
+    cache = MemoryCache()
+    guard = GuardedCache(cache, failures=10**6)
+    cache.is_broken = True
+    for _ in range(10):
+        guard.get("k")
+    assert cache.calls == 10
+
+
+def test_redis_that_refuses_is_a_cache_that_is_gone():
+    """Cache: nobody listens at the address: nothing is found, nothing is raised."""
+    guard = GuardedCache(RedisCache("redis://127.0.0.1:1"))
+    guard.set("k", b"v", seconds=1)
+    assert guard.get("k") is None
+    assert not guard.is_there()
+    assert isinstance(make_cache(None), NoCache)
+    assert isinstance(make_cache("redis://127.0.0.1:1"), GuardedCache)
+
+
+# --- what is seen ---
+
+
+def test_every_answer_has_a_number_that_the_log_has_too(serve):
+    """Logs: each request is one line with method, path, status, time, and the answer's number."""
+    with structlog.testing.capture_logs() as lines:
+        service = serve(log_requests=True)
+        answer = service.get("/people")
+    (line,) = [one for one in lines if one["event"] == "request"]
+    number = line.pop("request")
+    assert number == answer.headers["X-Request-ID"]
+    assert line.pop("ms") >= 0
+    assert line == {
+        "event": "request", "log_level": "info", "method": "GET", "path": "/people", "status": 200,
+    }  # fmt: skip
+
+
+def test_metrics_count_requests_by_route_and_status(service):
+    """Figures: requests are counted under their route, not under each address."""
+    for number in (1, 2):
+        service.get(f"/assignments/{number}")
+    page = service.get("/metrics")
+    assert page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    families = {family.name: family for family in text_string_to_metric_families(page.text)}
+    counted = {
+        tuple(sorted(sample.labels.items())): sample.value
+        for sample in families["residency_requests"].samples
+        if sample.name.endswith("_total")
+    }
+    route = (("method", "GET"), ("route", "/assignments/{assignment_id}"), ("status", "404"))
+    assert counted[route] == 2
+    assert families["residency_pool_connections"].samples[0].value == 0
+
+
+def test_fault_is_500_with_a_number_and_no_secret(service, monkeypatch):
+    """Logs: an unforeseen error is a problem document that names no internals."""
+    monkeypatch.setattr("residency.web.people.select", lambda *_: 1 / 0)
+    with structlog.testing.capture_logs() as lines:
+        answer = service.get("/people")
+    assert answer.status_code == 500
+    assert answer.json()["detail"] == "The service has a fault. Nothing was changed."
+    assert "division" not in answer.text
+    assert answer.headers["X-Request-ID"]
+    assert [one["event"] for one in lines] == ["request failed"]
+
+
+def test_document_describes_problems(service):
+    """OpenAPI: each operation says that it may answer with a problem document."""
+    document = service.get("/openapi.json").json()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+
+
+# --- the database is busy or gone ---
+
+
+def test_reader_waits_for_no_writer(service, separate_sessions, concurrent_edit_scenario):
+    """2.2: while somebody writes, readers are answered with what was there before."""
+    with separate_sessions("writer") as (writer,):
+        append_note(writer, 1, "half-way")
+        answer = service.get("/assignments/1")
+        assert (answer.status_code, answer.json()["note"]) == (200, "")
+
+
+def test_full_pool_is_503_with_the_time_to_wait(
+    serve, separate_sessions, concurrent_edit_scenario, concurrent_runner
+):
+    """Pool: who gets no connection in time is answered 503, and is served a moment later."""
+    service = serve(pool_size=1, max_overflow=0, pool_timeout=0.1, lock_seconds=20)
+    refused = threading.Event()
+
+    def write():
+        return service.post("/assignments/1/notes", json={"text": "x"}).status_code
+
+    def read():
+        while (answer := service.get("/people")).status_code == 200:
+            pass
+        refused.set()
+        return answer
+
+    def let_go():
+        assert refused.wait(20)
+        hog.rollback()
+
+    with separate_sessions("hog") as (hog,):
+        append_note(hog, 1, "mine")
+        outcome = concurrent_runner(write, read, let_go).raise_errors()
+    written, answer, _ = outcome.values
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.json()["title"] == "Too busy"
+    assert written == 201
+    assert service.get("/people").status_code == 200
+
+
+def test_writer_that_waits_too_long_is_503(serve, separate_sessions, concurrent_edit_scenario):
+    """2.2: who cannot get a lock in time is answered 503, and nothing is changed."""
+    service = serve(lock_seconds=0.2)
+    with separate_sessions("hog") as (hog,):
+        append_note(hog, 1, "mine")
+        answer = service.post("/assignments/1/notes", json={"text": "yours"})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json()["detail"] == "Nothing was changed."
+        hog.rollback()
+    assert service.get("/assignments/1").json()["note"] == ""
+
+
+# --- beginning and end ---
+
+
+def test_run_left_behind_is_picked_up_at_the_next_start(serve, sessions, concurrent_edit_scenario):
+    """Start: a run that waited when its process died is begun by the next one."""
+    with sessions.begin() as session:
+        begin_run(session, first_day=MONDAY, last_day=MONDAY)
+    service = serve()
+    for _ in range(2000):
+        (run,) = service.get("/schedule-runs").json()
+        if run["status"] == "done":
+            break
+    assert run["status"] == "done"
+
+
+def test_expired_records_are_removed_at_the_start(serve, sessions):
+    """Start: the clean-up takes what has expired, and no other."""
+    with sessions.begin() as session:
+        create_request(session, key="old", body={}, at=datetime(2026, 1, 1, tzinfo=UTC))
+        create_request(session, key="new", body={})
+    service = serve()
+    for _ in range(2000):
+        service.get("/health")
+        with sessions() as session:
+            keys = session.scalars(select(IdempotencyRecord.key)).all()
+        if keys == ["new"]:
+            break
+    assert keys == ["new"]
+
+
+def test_stopping_cancels_long_tasks(engine, sessions, monkeypatch):
+    """End: a service that is stopped cancels its long tasks, says so in the table, and ends."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held_step(*_, **__):
+        def step(_number):
+            begun.set()
+            assert go_on.wait(20)
+            return []
+
+        return step
+
+    monkeypatch.setattr("residency.web.tasks.digest_step", held_step)
+    settings = Settings(authentication=False, log_requests=False)
+    app = make_app(settings, engine=engine, planner=lambda *_: None)
+
+    async def live():
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app):
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                await client.post("/tasks", json={"steps": 50})
+            await asyncio.to_thread(begun.wait, 20)
+            threading.Timer(0.05, go_on.set).start()
+
+    asyncio.run(live())
+    with sessions() as session:
+        task = session.scalars(select(Task)).one()
+        assert (task.status, task.step) == ("cancelled", 1)
+    assert not [one for one in threading.enumerate() if one.name.startswith(("task", "generation"))]
+
+
+def test_unknown_ids_do_not_create_rows(service, sessions):
+    """Reading what is not there leaves nothing behind."""
+    for path in ("/schedule-runs/7", "/tasks/7", "/swaps/7", "/assignments/7"):
+        assert service.get(path).status_code == 404
+    with sessions() as session:
+        assert session.scalar(select(func.count()).select_from(ScheduleRun)) == 0
+        assert create_task(session, kind="digest").id == 1
+    assert json.loads(service.get("/schedule-runs").text) == []

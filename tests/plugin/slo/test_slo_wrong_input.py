@@ -1,0 +1,122 @@
+"""What is wrong with an option or a marker about objectives is said before any test runs."""
+
+from __future__ import annotations
+
+import pytest
+
+SLOS = """
+[tool.pytest_concurrency.slo.api]
+objectives = ["errors < 1%"]
+tiers.normal = ["p95 < 500ms"]
+tiers.strict = ["p95 < 100ms"]
+
+[tool.pytest_concurrency.slo.plain]
+objectives = ["errors < 1%"]
+"""
+AT = "ERROR: test_x.py::test_x: "
+
+
+@pytest.fixture
+def refused(pytester):
+    """Return the one line that a run ends with."""
+    pytester.makepyprojecttoml(SLOS)
+
+    def run(marker, *options):
+        text = f"import pytest\n\n@pytest.mark.{marker}\ndef test_x(): pass\n"
+        pytester.makepyfile(test_x=text)
+        result = pytester.runpytest("-q", "-p", "no:randomly", *options)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        return next(line for line in result.stderr.lines if line.startswith("ERROR: "))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [
+        (
+            "slo",
+            "@pytest.mark.slo(): there is no objective. Write @pytest.mark.slo('p95 < 50ms').",
+        ),
+        ("slo(50)", "@pytest.mark.slo(50): 50 is not an objective. Write 'p95 < 50ms'."),
+        (
+            "slo('p95 < 50ms', teir='strict')",
+            ("@pytest.mark.slo('p95 < 50ms', teir='strict'): there is no 'teir'. Write tier=."),
+        ),
+        (
+            "slo('api', tier=1)",
+            "@pytest.mark.slo('api', tier=1): 1 is no tier. Write tier='strict'.",
+        ),
+        (
+            "slo('p95 < 50ms', tier='strict')",
+            (
+                "@pytest.mark.slo('p95 < 50ms', tier='strict'): only named SLOs have tiers. "
+                "Name one, or leave tier= out."
+            ),
+        ),
+        (
+            "slo('api', tier='strikt')",
+            "slo: SLO 'api' has no tier 'strikt'. It has: normal, strict. Write 'strict'.",
+        ),
+        (
+            "slo('plain', tier='gold')",
+            "slo: SLO 'plain' has no tier 'gold'. It has: none. Leave the tier out.",
+        ),
+        ("slo('apo')", "slo: there is no SLO 'apo'. Write 'api'."),
+        ("slo('checkout')", "slo: there is no SLO 'checkout'. Write one of api, plain."),
+        (
+            "slo('p95 < 50')",
+            "slo('p95 < 50'): the threshold has no unit. Write 'p95 < 50ms' or 'p95 < 50s'.",
+        ),
+        (
+            "slo('p95 < 50 lightyears')",
+            (
+                "slo('p95 < 50 lightyears'): 'lightyears' is not a unit. "
+                "Write one of ns, us, ms, s, min, h, d."
+            ),
+        ),
+    ],
+)
+def test_marker_is_refused(refused, marker, message):
+    """Each slip names the test, what is wrong, and what to type."""
+    assert refused(marker) == AT + message
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--slo=of", "--slo=of: there is no 'of'. Write --slo=off."),
+        ("--slo=42", "--slo=42: use one of off, warn, enforce. Write --slo=enforce."),
+        (
+            "--slo-undecided=fial",
+            "--slo-undecided=fial: there is no 'fial'. Write --slo-undecided=fail.",
+        ),
+        ("--slo-clock=wal", "--slo-clock=wal: there is no 'wal'. Write --slo-clock=wall."),
+        (
+            "--slo-tier=strikt",
+            "--slo-tier=strikt: no SLO has that tier. Write --slo-tier=strict.",
+        ),
+        (
+            "--slo-tier=gold",
+            "--slo-tier=gold: no SLO has that tier. There is: normal, strict.",
+        ),
+        ("--slo-margin=10", "--slo-margin=10: '10' has no unit. Write '10%'."),
+        (
+            "--slo-baseline-update",
+            "--slo-baseline-update: no baseline is named. Write --slo-baseline=FILE too.",
+        ),
+    ],
+)
+def test_option_is_refused(refused, option, message):
+    """A slip on the command line ends the run before it starts."""
+    assert refused("slo('api')", option) == f"ERROR: {message}"
+
+
+def test_file_that_is_missing_is_refused(refused, pytester):
+    """The path is shown as it was looked for."""
+    path = pytester.path / "slos.toml"
+    line = refused("slo('api')", "--slo-file=slos.toml")
+    assert line == (
+        f"ERROR: {path}: it cannot be read: No such file or directory. "
+        "Write the path of a TOML or YAML file."
+    )
