@@ -38,7 +38,7 @@ def refuse_coroutines(given: Iterable[object]) -> None:
     found = [each for each in given if inspect.iscoroutine(each)]
     for each in found:
         each.close()
-    if found or any(map(inspect.iscoroutinefunction, given)):
+    if found or any(callable(each) and inspect.iscoroutinefunction(each) for each in given):
         raise OnALoop
 
 

@@ -169,18 +169,20 @@ def smallest_failing(
         deadline=None,
         derandomize=False,
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=tuple(hypothesis.HealthCheck.__members__.values()),
         verbosity=hypothesis.Verbosity.quiet,
         print_blob=False,
         report_multiple_bugs=False,
     )
+
+    from hypothesis.errors import Flaky
 
     def examine(case: Case) -> None:
         judge.examine(case)
 
     try:
         hypothesis.seed(drawing.seed)(quiet(hypothesis.given(strategy)(examine)))()
-    except (_Failing, hypothesis.errors.Flaky):
+    except (_Failing, Flaky):
         return judge.failing
     except _Stop as stopped:
         raise stopped.error from None

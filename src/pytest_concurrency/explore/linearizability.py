@@ -129,8 +129,8 @@ class _Search:
     def run(self) -> Linearization | Refutation:
         """Search depth first; the call that must have taken effect is tried first."""
         order: list[int] = []
-        start = (0, 0, self._specification.initial)
-        path = [(start, self._moves(start))]
+        start: _Node = (0, 0, self._specification.initial)
+        path: list[tuple[_Node, Iterator[tuple[int, _Node]]]] = [(start, self._moves(start))]
         while path:
             node, moves = path[-1]
             if self._is_end(node):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, final
 
+from pytest_concurrency.explore.comparison import differing, shares
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.portfolio import guide
-from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace, worker_name
-from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle, whole
+from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace
+from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.stage import Region
@@ -251,19 +252,6 @@ class Search:
         self._levels.setdefault(branch.cost, deque()).append(branch)
 
 
-def shares(trace: Trace) -> bool:
-    """Whether two workers touched one resource."""
-    seen: dict[Hashable, int] = {}
-    for worker, touches in zip(trace.workers, trace.touched, strict=True):
-        for touched, _ in touches:
-            resource = whole(touched)
-            if resource == "*" or (isinstance(resource, tuple) and resource[0] == "worker"):
-                continue
-            if seen.setdefault(resource, worker) != worker:
-                return True
-    return False
-
-
 def _numbers(trace: Trace) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for at, worker in enumerate(trace.workers):
@@ -296,17 +284,3 @@ def _legs(branch: _Branch) -> list[tuple[int, int]]:
     if branch.trace is None:
         return []
     return [*runs(branch.trace.workers[: branch.at]), (branch.worker, FOREVER)]
-
-
-def differing(first: Trace, second: Trace, end: int) -> str:
-    """Say where two plays of one schedule went apart."""
-    at = next(
-        (
-            i
-            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
-            if a != b
-        ),
-        min(end, len(second.workers)),
-    )
-    worker = worker_name(first.workers[at], first.names)
-    return f"The same schedule went two ways: at step {at + 1}, {worker} stood elsewhere."

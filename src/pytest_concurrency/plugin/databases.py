@@ -100,13 +100,10 @@ def build_of(schema: MetaData | Callable[[Engine], object] | None) -> tuple[str,
     from pytest_concurrency.db.schema import as_build
     from pytest_concurrency.errors import UsageError
 
-    refusal = ""
     try:
         build = as_build(schema)
     except UsageError as error:
-        refusal = str(error)
-    if refusal:
-        pytest.fail(refusal, pytrace=False)
+        pytest.fail(str(error), pytrace=False)
     if schema is None:
         return "empty", build
     if callable(schema):

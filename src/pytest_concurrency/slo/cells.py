@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from time import perf_counter_ns
-from types import TracebackType
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from pytest_concurrency.slo.noise import WaitReader, waited_ns
@@ -156,23 +155,13 @@ class Times(Protocol):
     def __enter__(self) -> object:
         """Begin a call."""
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the call."""
 
     async def __aenter__(self) -> object:
         """Begin a call of a task."""
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the call of a task."""
 
 

@@ -6,7 +6,6 @@ from _thread import get_ident
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter_ns
-from types import TracebackType
 from typing import ParamSpec, Self, TypeVar
 
 from pytest_concurrency.slo.assertions import Policy
@@ -118,12 +117,7 @@ class PerfTimer:
             self._watch = NoiseWatch(times_collections=False)
         self._first_ns = perf_counter_ns()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """End the call; what it raised goes on, and makes it a failed one."""
         ended_ns = perf_counter_ns()
         if self._open and self._exit_beside(ended_ns, failed=kind is not None):

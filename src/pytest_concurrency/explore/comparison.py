@@ -1,0 +1,35 @@
+"""What the workers of a play have in common, and where two plays went apart."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from pytest_concurrency.explore.program import Trace, worker_name
+from pytest_concurrency.explore.reduction import whole
+
+
+def shares(trace: Trace) -> bool:
+    """Whether two workers touched one resource."""
+    seen: dict[Hashable, int] = {}
+    for worker, touches in zip(trace.workers, trace.touched, strict=True):
+        for touched, _ in touches:
+            resource = whole(touched)
+            if resource == "*" or (isinstance(resource, tuple) and resource[0] == "worker"):
+                continue
+            if seen.setdefault(resource, worker) != worker:
+                return True
+    return False
+
+
+def differing(first: Trace, second: Trace, end: int) -> str:
+    """Say where two plays of one schedule went apart."""
+    at = next(
+        (
+            i
+            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
+            if a != b
+        ),
+        min(end, len(second.workers)),
+    )
+    worker = worker_name(first.workers[at], first.names)
+    return f"The same schedule went two ways: at step {at + 1}, {worker} stood elsewhere."
