@@ -228,8 +228,8 @@ MARKERS = {
         "or 'p95 < 50s'."
     ),
     'slo(limit="50ms")': (
-        "test_it.py::test_it: @pytest.mark.slo(limit='50ms'): there is no 'limit'. Write "
-        "@pytest.mark.slo('p95 < 50ms', tier='strict')."
+        "test_it.py::test_it: @pytest.mark.slo(limit='50ms'): objectives have no names. Write "
+        "@pytest.mark.slo('p95 < 50ms')."
     ),
     "slo(3)": (
         "test_it.py::test_it: @pytest.mark.slo(3): 3 is not an objective. Write 'p95 < 50ms'."

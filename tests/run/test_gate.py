@@ -127,8 +127,9 @@ def test_abort_sends_those_who_come_home():
     gate.abort()
     gate.abort()
 
-    with pytest.raises(GateAborted):
-        gate.wait(0)
+    for _ in range(3):
+        with pytest.raises(GateAborted):
+            gate.wait(0)
 
 
 def test_an_abort_that_meets_a_release_is_heard():
@@ -156,7 +157,7 @@ def test_patience_is_lost_once():
     gate.wait(0)
     gate._patience = 1000
 
-    for index in (1, 2, 0, 1, 2):
+    for index in (0, 0, 0, 1, 1, 2):
         gate.wait(index)
 
     assert gate.late

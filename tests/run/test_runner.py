@@ -117,7 +117,7 @@ def test_surroundings_say_what_the_call_does_not(monkeypatch):
     """Workers, deadline and seed are the session's where nobody says."""
     seen = []
     settings = Settings(workers=3, timeout=9, seed=5, observe=seen.append)
-    monkeypatch.setattr(SURROUNDINGS, "provide", lambda _: settings)
+    monkeypatch.setattr(SURROUNDINGS, "provide", lambda room: settings if room == "run" else None)
 
     outcome = concurrent_runner(lambda worker: worker.seed)
 
@@ -128,7 +128,7 @@ def test_surroundings_say_what_the_call_does_not(monkeypatch):
 def test_observers_do_not_speak_for_the_caller(monkeypatch):
     """An observer that reads the errors does not hide that nobody else did."""
     settings = Settings(observe=lambda outcome: outcome.errors)
-    monkeypatch.setattr(SURROUNDINGS, "provide", lambda _: settings)
+    monkeypatch.setattr(SURROUNDINGS, "provide", lambda room: settings if room == "run" else None)
 
     def fail():
         raise KeyError
@@ -138,7 +138,9 @@ def test_observers_do_not_speak_for_the_caller(monkeypatch):
 
 def test_a_default_number_of_workers_is_checked_too(monkeypatch):
     """A slip in the settings is no reason to start a million threads."""
-    monkeypatch.setattr(SURROUNDINGS, "provide", lambda _: Settings(workers=1_000_000))
+    monkeypatch.setattr(
+        SURROUNDINGS, "provide", lambda room: Settings(workers=1_000_000) if room == "run" else None
+    )
 
     with pytest.raises(UsageError, match="at most 10,000 workers are started"):
         concurrent_runner(first)
@@ -149,7 +151,7 @@ def test_the_limits_source_is_told(monkeypatch):
     import threading
 
     settings = Settings(timeout=0.02, timeout_source="--concurrency-timeout=20ms")
-    monkeypatch.setattr(SURROUNDINGS, "provide", lambda _: settings)
+    monkeypatch.setattr(SURROUNDINGS, "provide", lambda room: settings if room == "run" else None)
     monkeypatch.setattr("pytest_concurrency.run.threads.GRACE", 0.01)
     release = threading.Event()
 

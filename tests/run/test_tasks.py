@@ -139,6 +139,7 @@ def test_a_deadline_ends_the_run(run, call, sleep):
     assert sorted(cleaned) == [1, 2]
     assert hung.value.left_running == ()
     assert hung.value.outcome.values == [0]
+    assert (hung.value.outcome.failures, hung.value.outcome.unfinished) == (0, 2)
     assert str(hung.value).startswith(
         "2 of 3 workers did not end within 50 ms:\n\n  workers 1, 2  in work  "
     )
@@ -149,6 +150,7 @@ def test_a_call_that_cancels_itself_is_an_error_of_its_own():
     """A cancellation that nobody else asked for belongs to the call, and loses no other."""
 
     async def work(worker):
+        assert asyncio.current_task().cancelling() == 0
         if worker.index == 1:
             asyncio.current_task().cancel()
         await asyncio.sleep(0)

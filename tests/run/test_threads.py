@@ -374,14 +374,20 @@ def test_a_run_inside_of_a_run():
 
 def test_without_a_deadline_a_run_waits(monkeypatch):
     """Surroundings that set no limit have none."""
-    monkeypatch.setattr(SURROUNDINGS, "provide", lambda _: Settings(timeout=None))
+    monkeypatch.setattr(
+        SURROUNDINGS, "provide", lambda room: Settings(timeout=None) if room == "run" else None
+    )
 
     assert concurrent_runner(time.monotonic, workers=2).failures == 0
 
 
 def test_threads_carry_the_title_of_the_test(monkeypatch):
     """Under pytest, a thread's name begins with the test's id."""
-    monkeypatch.setattr(SURROUNDINGS, "provide", lambda _: Settings(title="test_a.py::test_b"))
+    monkeypatch.setattr(
+        SURROUNDINGS,
+        "provide",
+        lambda room: Settings(title="test_a.py::test_b") if room == "run" else None,
+    )
 
     outcome = concurrent_runner(lambda: threading.current_thread().name, workers=1)
 
