@@ -161,21 +161,21 @@ def smallest_failing(
         drawing: How long.
     """
     import hypothesis
+    from hypothesis.errors import Flaky
 
     judge = _Judge(fails, drawing)
+    every: Any = list(hypothesis.HealthCheck)
     quiet = hypothesis.settings(
         max_examples=drawing.examples,
         database=None,
         deadline=None,
         derandomize=False,
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
-        suppress_health_check=tuple(hypothesis.HealthCheck.__members__.values()),
+        suppress_health_check=every,
         verbosity=hypothesis.Verbosity.quiet,
         print_blob=False,
         report_multiple_bugs=False,
     )
-
-    from hypothesis.errors import Flaky
 
     def examine(case: Case) -> None:
         judge.examine(case)

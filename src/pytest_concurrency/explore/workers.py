@@ -30,9 +30,7 @@ class Seat:
         self.baton.acquire()
         self.job: Callable[[], object] | None = None
         self.ident = 0
-        self.thread = threading.Thread(
-            target=self._sit, name=f"explorer-{number}", daemon=True
-        )
+        self.thread = threading.Thread(target=self._sit, name=f"explorer-{number}", daemon=True)
         ready = _allocate()
         ready.acquire()
         self.job = ready.release

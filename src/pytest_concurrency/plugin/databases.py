@@ -100,10 +100,13 @@ def build_of(schema: MetaData | Callable[[Engine], object] | None) -> tuple[str,
     from pytest_concurrency.db.schema import as_build
     from pytest_concurrency.errors import UsageError
 
+    build, refusal = None, ""
     try:
         build = as_build(schema)
     except UsageError as error:
-        pytest.fail(str(error), pytrace=False)
+        refusal = str(error)
+    if build is None:
+        pytest.fail(refusal, pytrace=False)
     if schema is None:
         return "empty", build
     if callable(schema):

@@ -10,9 +10,7 @@ from typing import Any, final
 
 import pytest
 
-definitions_key = pytest.StashKey[
-    "dict[str, tuple[pytest.FixtureDef[Any], Any]]"
-]()
+definitions_key = pytest.StashKey["dict[str, tuple[pytest.FixtureDef[Any], Any]]"]()
 """On an item: the function-scoped fixtures it uses, in the order in which they were set up."""
 
 NEVER_FRESH = {
