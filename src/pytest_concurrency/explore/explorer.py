@@ -111,9 +111,14 @@ def _explained(
     program: Program, settings: Settings, failed: Failed, plays: int, began: float
 ) -> BaseException:
     from pytest_concurrency.explore.inversion import passing
+    from pytest_concurrency.explore.outside import DATABASE_LOCK, Uncontrolled, is_database_lock
     from pytest_concurrency.explore.timeline import note
 
     seconds = time.perf_counter() - began
+    refused = failed.trace.ending.error
+    if is_database_lock(refused):
+        first = str(refused).partition("\n")[0]
+        return Uncontrolled(DATABASE_LOCK.format(error=f"  {first}"))
     legs = [(leg.worker, leg.points) for leg in failed.legs]
     trace = program.play(Plan(legs), explain=True)
     if trace.ending.kind == "passed":
