@@ -111,3 +111,10 @@ def suite(pytester, monkeypatch):
 def environment():
     """Return the environment of processes that a test starts itself."""
     return {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "COLUMNS": "80"}
+
+
+@pytest.fixture(autouse=True)
+def _at_a_desk(monkeypatch):
+    """Let inner runs print as at a desk: where CI is set, pytest cuts nothing and folds nothing."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
