@@ -1,13 +1,8 @@
 """What every test of this project shares."""
 
 import os
-from contextlib import suppress
 
 import pytest
-
-with suppress(ImportError):  # inner sessions forget what they import first, and it loads only once
-    import numpy as np  # noqa: F401
-    import scipy.stats  # noqa: F401
 
 pytest_plugins = ["pytester"]
 

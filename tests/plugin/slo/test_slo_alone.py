@@ -108,6 +108,7 @@ def test_samples_are_the_same_with_processes_of_which_one_dies(pytester, monkeyp
         """,
     )
     kept = []
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     for options, outcomes in (((), {"passed": 7}), (("-n2",), {"passed": 6, "failed": 1})):
         monkeypatch.setenv("SAMPLES", str(pytester.path / "samples.json"))
         result = pytester.runpytest_subprocess("-q", "--slo-clock=wall", *options)
