@@ -41,8 +41,11 @@ def test_without_a_seed_every_session_draws_anew(suite):
 
 def test_the_seed_of_pytest_randomly_is_taken(suite):
     """One number repeats everything."""
+    # Apart: pytest-randomly loads numpy, which loads once per process, and an inner session forgets
+    # what it has loaded.
     first, again = (
-        drawn(suite(SUITE, "-rP", "--randomly-seed=5", plugins=["randomly"])) for _ in range(2)
+        drawn(suite(SUITE, "-rP", "--randomly-seed=5", plugins=["randomly"], apart=True))
+        for _ in range(2)
     )
 
     assert first == again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import tempfile
@@ -21,8 +22,11 @@ MS = 1_000_000
 
 def children():
     """Return the processes that this one has started and that have not been waited for."""
-    tasks = Path("/proc/self/task")
-    return {child for task in tasks.glob("*/children") for child in task.read_text().split()}
+    found = set()
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended since
+            found.update(listed.read_text().split())
+    return found
 
 
 def descriptors():

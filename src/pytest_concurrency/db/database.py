@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, final
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 Build = Callable[["Engine"], object]
 
 POOL_SIZE = 128
+THREAD_SECONDS = 5
 
 
 class Template(Protocol):
@@ -83,6 +85,7 @@ class Database:
         self._read_only = False
         self._engines: list[Engine] = []
         self._async_engines: list[AsyncEngine] = []
+        self._threads: list[threading.Thread] = []
 
     def engine(self, **options: Any) -> Engine:
         """Return an engine on this database, disposed of when the database is closed.
@@ -106,6 +109,7 @@ class Database:
                 fits the back end.
             options: Passed to ``sqlalchemy.ext.asyncio.create_async_engine``.
         """
+        from sqlalchemy import event
         from sqlalchemy.ext.asyncio import create_async_engine
         from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -116,6 +120,8 @@ class Database:
         pool = {"poolclass": AsyncAdaptedQueuePool} if "poolclass" not in options else {}
         engine = create_async_engine(url, **_with_pool(options), **pool)
         self._set_up(engine.sync_engine)
+        if chosen == "aiosqlite":
+            event.listen(engine.sync_engine, "connect", self._remember_thread)
         self._async_engines.append(engine)
         return engine
 
@@ -149,6 +155,16 @@ class Database:
     async def _dispose_async(self) -> None:
         while self._async_engines:
             await self._async_engines.pop().dispose()
+        while self._threads:
+            self._threads.pop().join(THREAD_SECONDS)
+
+    def _remember_thread(self, dbapi: Any, _: object) -> None:
+        # aiosqlite's thread answers that its connection is closed a moment before it ends itself.
+        # It is the connection's attribute; in older releases the connection is the thread.
+        connection = dbapi.driver_connection
+        thread = getattr(connection, "_thread", connection)
+        if isinstance(thread, threading.Thread):
+            self._threads.append(thread)
 
     def _set_up(self, engine: Engine) -> None:
         from sqlalchemy import event
@@ -175,7 +191,6 @@ class Database:
 def _run_apart(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Await something on a loop and a thread of its own: this one's loop may run, or have ended."""
     import asyncio
-    import threading
 
     thread = threading.Thread(target=lambda: asyncio.run(what()), name="dispose of async engines")
     thread.start()
