@@ -1,6 +1,7 @@
 """What every test of this project shares."""
 
 import os
+import signal
 
 import pytest
 
@@ -9,7 +10,18 @@ pytest_plugins = ["pytester"]
 
 @pytest.fixture
 def pytester(pytester, monkeypatch):
-    """Load the plugin in inner runs too where pytest loads none by itself."""
-    if os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
-        monkeypatch.setenv("PYTEST_ADDOPTS", "-p concurrency-slo")
+    """Load the plugin in inner runs too where pytest loads none by itself.
+
+    Where it loads them all, pytest-asyncio is left out: it warns of a setting that is not there.
+    """
+    alone = os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p concurrency-slo" if alone else "-p no:asyncio")
     return pytester
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let processes started here hear Ctrl-C, as in a terminal: who ignores it hands that on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.SIGINT
+    signal.signal(signal.SIGINT, before)

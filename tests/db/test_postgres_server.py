@@ -175,13 +175,18 @@ def test_programs_in_a_private_directory_are_copied(root):
     found = binaries.find_binaries(source="wheel")
     private = root / "private"
     private.mkdir(mode=0o700)
-    hidden = private / "pg"
-    shutil.copytree(found.directory.parent, hidden, copy_function=os.link)
-    given = binaries.Binaries(directory=hidden / "bin", source="wheel")
+    package = found.directory.parents[1]
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, private / part.name, copy_function=os.link)
+    bin_of_package = found.directory.relative_to(package.parent)
+    given = binaries.Binaries(directory=private / bin_of_package, source="wheel")
 
     copied = datadir.readable(given, root, "nobody")
 
-    assert copied.directory == root / f"postgres-{found.version}" / "bin"
+    assert copied.directory == root / f"postgres-{found.version}" / bin_of_package
+    program = copied.directory / "initdb"
+    told = subprocess.run([program, "--version"], check=True, **datadir.run_as("nobody"))
+    assert told.returncode == 0
     assert datadir.readable(given, root, "nobody") == copied
     assert datadir.readable(given, root, None) is given
 

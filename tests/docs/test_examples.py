@@ -46,7 +46,7 @@ def run(command: list[str], project: Path) -> str:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PYTEST_") and name not in {"CI", "BUILD_NUMBER"}
+        if not name.startswith("PYTEST_") and name not in {"CI", "BUILD_NUMBER", "PYTHONDEVMODE"}
     }
     environment |= {
         "COLUMNS": "80",

@@ -103,6 +103,7 @@ def test_workers_of_xdist_share_one_server(suite, pytester):
     assert not Path(places[0]).exists()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_stopped_session_leaves_nothing(suite, pytester, room, environment, name):
     """After Ctrl-C at once, after SIGKILL as soon as the next session begins."""

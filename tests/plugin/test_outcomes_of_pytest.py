@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 
@@ -112,7 +111,7 @@ def test_never_runs():
 """
 
 
-def test_ctrl_c_ends_the_session(pytester, environment):
+def test_ctrl_c_ends_the_session(pytester, environment, ctrl_c):
     """A real signal: the workers are ended, the session says so and leaves with its own code."""
     pytester.makepyfile(test_it=INTERRUPTED)
     command = [sys.executable, "-m", "pytest", "-p", "concurrency-slo", "-s", "-k"]
@@ -130,7 +129,7 @@ def test_ctrl_c_ends_the_session(pytester, environment):
         with ran:
             while "inside" not in ran.stdout.readline():
                 assert ran.poll() is None
-            ran.send_signal(signal.SIGINT)
+            ran.send_signal(ctrl_c)
             text, _ = ran.communicate(timeout=20)
 
         assert ran.returncode == pytest.ExitCode.INTERRUPTED

@@ -46,12 +46,17 @@ def readable(binaries: Binaries, root: Path, user: str | None) -> Binaries:
     if user is None or _may_run(binaries.directory / "postgres", user):
         return binaries
     copied = root / f"postgres-{binaries.version}"
+    package, installed = binaries.directory.parts[-3:-1]
     if not copied.exists():
         making = Path(tempfile.mkdtemp(dir=root, prefix="copying-"))
-        shutil.copytree(binaries.directory.parent, making / "all", symlinks=True)
+        site = binaries.directory.parents[2]
+        # The programs of a wheel find their libraries in a directory beside their package.
+        for part in (Path(package, installed), Path(f"{package}.libs")):
+            if (site / part).is_dir():
+                shutil.copytree(site / part, making / "all" / part, symlinks=True)
         (making / "all").rename(copied)
         making.rmdir()
-    return Binaries(directory=copied / "bin", source=binaries.source)
+    return Binaries(directory=copied / package / installed / "bin", source=binaries.source)
 
 
 def _may_run(program: Path, user: str) -> bool:
