@@ -4,6 +4,9 @@
 
 import re
 import threading
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from textwrap import dedent
 
 import pytest
@@ -94,6 +97,58 @@ class Flag:
 
     def look(self):
         return self.up
+
+
+class Lazy:
+    def __init__(self):
+        self._made_by_hand = None
+        self.calls = 0
+
+    @cached_property
+    def made_once(self):
+        self.calls += 1
+        return object()
+
+    @property
+    def made_by_hand(self):
+        if self._made_by_hand is None:
+            self._made_by_hand = object()
+        return self._made_by_hand
+
+    def __getattr__(self, name):
+        if name != "made_when_missing":
+            raise AttributeError(name)
+        self.made_when_missing = object()
+        return self.made_when_missing
+
+
+class Guarded:
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.log = []
+        self.count = 0
+
+    def __repr__(self):
+        with self.lock:
+            return f"Guarded({self.count})"
+
+    def add(self):
+        with self.lock:
+            count = self.count
+            self.log.append(self)
+        with self.lock:
+            self.count = count + 1
+
+
+class Stock:
+    def __init__(self):
+        self.left = {"a": 1}
+
+    def reserve(self):
+        if self.left["a"] > 0:
+            self.left["a"] -= 1
+            return True
+        return False
 
 
 def _text(body):
@@ -203,7 +258,7 @@ def test_double_checked_initialisation_is_held_from_the_check_to_the_use():
             self.parts.append("ready")
             Service.parts: [] -> ['ready']
 
-        Held together, test_failure_texts.py:+6 to _texts.py:+11 in both workers removes it (0 of 30 schedules fail).
+        Held together, test_failure_texts.py:+6 to _texts.py:+11 in both workers removes it (0 of 20 schedules fail).
         Replay: interleave(replay='T0x5 T1x*')
     """)
 
@@ -287,4 +342,199 @@ def test_missed_notification_is_told_from_a_cycle():
 
         Found by schedule 3, N ms.
         Replay: interleave(replay='T0x1 T1x*')
+    """)
+
+
+@pytest.mark.parametrize("name", ["made_once", "made_by_hand", "made_when_missing"])
+def test_what_is_computed_is_not_computed_by_looking(name):
+    """A property is named, not asked: its value would be made by the question."""
+
+    def body(run):
+        lazy = Lazy()
+        first, second = run(lambda: getattr(lazy, name), lambda: getattr(lazy, name))
+        assert first is second
+
+    with pytest.raises(AssertionError) as caught:
+        interleave(settings=Settings())(body)
+
+    assert "worker 0" in "\n".join(caught.value.__notes__)
+
+
+def test_attribute_that_is_computed_is_named():
+    """The line that asks for it is shown, without a value."""
+
+    def body(run):
+        lazy, got = Lazy(), []
+        run(lambda: got.append(lazy.made_once), lambda: got.append(lazy.made_once))
+        assert got[0] is got[1]
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+5
+            run(lambda:
+              got.append(lazy.made_once),
+              lambda:
+            reads made_once
+        2                                       test_failure_texts.py:+5
+                                                  run(lambda: got.append(lazy.made_once), lambda:
+                                                    got.append(lazy.made_once))
+                                                  reads made_once
+        3                                       test_failure_texts.py:+7
+                                                  self.calls += 1
+                                                  reads calls = 0
+                                                  calls: 0 -> 1
+        4 test_failure_texts.py:+7
+            self.calls += 1
+            reads calls = 1
+            calls: 1 -> 2
+
+        Held together, test_failure_texts.py:+5 in both workers removes it (0 of 12 schedules fail).
+        Replay: interleave(replay='T0x3 T1x*')
+    """)
+
+
+def test_lock_of_a_repr_is_no_step():
+    """A value that cannot be shown now is named by its class, and accuses nobody of a deadlock."""
+
+    def body(run):
+        guarded = Guarded()
+        run(guarded.add, guarded.add)
+        assert guarded.count == 2
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+           worker 0                              worker 1
+        1  test_failure_texts.py:+12
+             count = self.count
+             reads count = 0
+        2  test_failure_texts.py:+11
+             with self.lock:
+        3                                        test_failure_texts.py:+11
+                                                   with self.lock:
+        4                                        test_failure_texts.py:+12
+                                                   count = self.count
+                                                   reads count = 0
+        5                                        test_failure_texts.py:+11
+                                                   with self.lock:
+        6                                        test_failure_texts.py:+14
+                                                   with self.lock:
+        7                                        test_failure_texts.py:+15
+                                                   self.count = count + 1
+                                                   count: 0 -> 1
+        8                                        test_failure_texts.py:+14
+                                                   with self.lock:
+        9  test_failure_texts.py:+14
+             with self.lock:
+        10 test_failure_texts.py:+15
+             self.count = count + 1
+             count: 1 -> 1
+             <- worker 1's write is lost
+        11 test_failure_texts.py:+14
+             with self.lock:
+
+        Held together, test_failure_texts.py:+11 to _texts.py:+15 in both workers removes it (0 of 20 schedules fail).
+        Replay: interleave(replay='T0x6 T1x*')
+    """)
+
+
+def test_looking_fills_no_default():
+    """A dictionary with defaults is read as it is."""
+
+    def body(run):
+        counts = defaultdict(int)
+
+        def add():
+            if "a" not in counts:
+                counts["a"] = 0
+            counts["a"] += 1
+
+        run(add, add)
+        assert counts["a"] == 2
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+7
+            if "a" not in counts:
+            'a' in defaultdict(<class 'int'>, {}): False
+        2                                       test_failure_texts.py:+7
+                                                  if "a" not in counts:
+                                                  'a' in defaultdict(<class 'int'>, {}): False
+        3                                       test_failure_texts.py:+8
+                                                  counts["a"] = 0
+                                                  ['a'] = 0
+        4                                       test_failure_texts.py:+9
+                                                  counts["a"] += 1
+                                                  reads ['a'] = 0
+                                                  ['a']: 0 -> 1
+        5 test_failure_texts.py:+8
+            counts["a"] = 0
+            ['a']: 1 -> 0
+        6 test_failure_texts.py:+9
+            counts["a"] += 1
+            reads ['a'] = 0
+            ['a']: 0 -> 1
+
+        Held together, test_failure_texts.py:+7 to _texts.py:+9 in both workers removes it (0 of 14 schedules fail).
+        Replay: interleave(replay='T0x2 T1x*')
+    """)
+
+
+def test_asking_uses_up_no_iterator():
+    """Whether something is in an iterator is not asked twice."""
+
+    def body(run):
+        numbers = iter(range(4))
+        found = run(lambda: 1 in numbers, lambda: 3 in numbers)
+        assert found == [True, True]
+
+    assert _text(body).strip("\n") == _expect("""
+        This order breaks it, without preemption (schedule 2, N ms):
+
+          worker 0                              worker 1
+        1                                       test_failure_texts.py:+5
+                                                  found = run(lambda: 1 in numbers, lambda: 3 in numbers)
+                                                  3 in <range_iterator>
+        2 test_failure_texts.py:+5
+            found = run(lambda: 1 in numbers,
+              lambda: 3 in numbers)
+            1 in <range_iterator>
+
+        Replay: interleave(replay='T1x*')
+    """)
+
+
+def test_workers_of_a_pool_show_what_they_ran():
+    """What the pool does for itself is left out; the body's last words too."""
+
+    def body(_):
+        stock = Stock()
+        with ThreadPoolExecutor(2) as pool:
+            sold = [pool.submit(stock.reserve) for _ in range(2)]
+        assert sorted(one.result() for one in sold) == [False, True]
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 24, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+5
+            if self.left["a"] > 0:
+            reads ['a'] = 1
+        2                                       test_failure_texts.py:+5
+                                                  if self.left["a"] > 0:
+                                                  reads ['a'] = 1
+        3                                       test_failure_texts.py:+6
+                                                  self.left["a"] -= 1
+                                                  reads ['a'] = 1
+                                                  ['a']: 1 -> 0
+        4 test_failure_texts.py:+6
+            self.left["a"] -= 1
+            reads ['a'] = 0
+            ['a']: 0 -> -1
+
+        Replay: interleave(replay='Bx* T0x5 T1x*')
     """)

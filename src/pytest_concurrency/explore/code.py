@@ -13,6 +13,7 @@ from pytest_concurrency.explore import region
 from pytest_concurrency.explore.deadlock import diagnoser
 from pytest_concurrency.explore.emptiness import alone, unseen
 from pytest_concurrency.explore.explanation import Explanation
+from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.locals import ThreadLocals
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import EndKind, Guide, Trace
@@ -21,7 +22,7 @@ from pytest_concurrency.explore.rescue import abort
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.scope import Scope, ours
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.stage import Region, Stage
+from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.standins import StandIns
 from pytest_concurrency.explore.workers import Abandoned, Pool
 

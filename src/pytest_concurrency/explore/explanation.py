@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
+from array import array
+from collections import deque
 from collections.abc import Callable, Hashable
-from types import CodeType, FrameType
+from dataclasses import replace
+from pathlib import PurePath
+from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, final
 
 from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
 from pytest_concurrency.explore.naming import name_of, place, shown, source
 from pytest_concurrency.explore.points import Point, callee_of
-from pytest_concurrency.explore.program import Event, Touch, Trace
+from pytest_concurrency.explore.program import Event, Place, Touch, Trace
 from pytest_concurrency.explore.workers import Worker
 
 _ABSENT = object()
+_COMPUTED = object()
+_SEQUENCES = (list, tuple, deque, array, str, bytes, bytearray)
 _VALUE = 2
 
 
@@ -52,6 +58,7 @@ class Explanation:
                 touches=tuple(touches),
                 wrote=wrote,
                 step=len(self._trace.workers),
+                stack=self._stack(frame),
             )
         )
 
@@ -65,16 +72,7 @@ class Explanation:
         if left is None:
             return
         at, say = left
-        event = self._trace.events[at]
-        self._trace.events[at] = Event(
-            worker=event.worker,
-            where=event.where,
-            source=event.source,
-            does=say(),
-            touches=event.touches,
-            wrote=event.wrote,
-            step=event.step,
-        )
+        self._trace.events[at] = replace(self._trace.events[at], does=say())
 
     def _frame(self, label: Hashable) -> FrameType | None:
         frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
@@ -85,6 +83,15 @@ class Explanation:
         while frame is not None and not self._own(frame.f_code):
             frame = frame.f_back
         return frame
+
+    def _stack(self, frame: FrameType | None) -> tuple[Place, ...]:
+        found: list[Place] = []
+        while frame is not None:
+            if self._own(frame.f_code):
+                name = PurePath(frame.f_code.co_filename).name
+                found.append((frame.f_code, name, frame.f_lineno))
+            frame = frame.f_back
+        return tuple(found)
 
     def _does(self, label: Hashable, frame: FrameType, worker: Worker, *, wrote: bool) -> str:
         if not isinstance(label, Point):
@@ -106,7 +113,7 @@ class Explanation:
     def _call(self, label: Point, frame: FrameType, worker: Worker, *, write: bool) -> str:
         function, bound, arguments = callee_of(label)(frame)
         owner = getattr(function, "__self__", None) if bound is NOTHING else bound
-        if owner is None or isinstance(owner, type(sys)):
+        if owner is None or isinstance(owner, ModuleType):
             return ""
         name = name_of(owner, [frame]) or type(owner).__name__
         before = shown(owner)
@@ -127,14 +134,53 @@ def _peek(owner: Any, name: str, *, inherited: bool) -> Any:
     if isinstance(owner, type):
         bases = owner.__mro__ if inherited else (owner,)
         return next((vars(base)[name] for base in bases if name in vars(base)), _ABSENT)
+    found = next((vars(base)[name] for base in type(owner).__mro__ if name in vars(base)), _ABSENT)
+    if isinstance(found, (MemberDescriptorType, GetSetDescriptorType)):
+        try:
+            return found.__get__(owner)
+        except AttributeError:
+            return _ABSENT
+    held = _attributes(owner)
+    if name in held:
+        return held[name]
+    if hasattr(type(found), "__get__") or (found is _ABSENT and hasattr(owner, "__getattr__")):
+        return _COMPUTED
+    return found
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
     try:
-        return object.__getattribute__(owner, name)
-    except Exception:  # noqa: BLE001 - absent, or computed by code that must not run here
-        return getattr(type(owner), name, _ABSENT)
+        held = object.__getattribute__(owner, "__dict__")
+    except AttributeError:
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def _element(owner: Any, key: Any) -> Any:
+    """Look without running code of the container's: a default may be made by looking."""
+    if isinstance(owner, dict):
+        return dict.get(owner, key, _ABSENT)
+    kind = next((kind for kind in _SEQUENCES if isinstance(owner, kind)), None)
+    if kind is None:
+        return _COMPUTED
+    try:
+        return kind.__getitem__(owner, key)
+    except (IndexError, TypeError):
+        return _ABSENT
+
+
+def _reading(name: str, value: Any) -> str:
+    if value is _COMPUTED:
+        return f"reads {name}"
+    if value is _ABSENT:
+        return f"reads {name}, which is not there"
+    return f"reads {name} = {shown(value)}"
 
 
 def _change(name: str, old: Any, new: Any) -> str:
-    return f"{name} = {shown(new)}" if old is _ABSENT else f"{name}: {shown(old)} -> {shown(new)}"
+    if old is _ABSENT or old is _COMPUTED:
+        return f"{name} = {shown(new)}"
+    return f"{name}: {shown(old)} -> {shown(new)}"
 
 
 def _attribute(label: Point, values: list[Any], *, write: bool) -> str:
@@ -142,35 +188,31 @@ def _attribute(label: Point, values: list[Any], *, write: bool) -> str:
     old = _peek(owner, name, inherited=not write)
     if write:
         return _change(name, old, values[1]) if len(values) > 1 else f"deletes {name}"
-    return (
-        f"reads {name} = {shown(old)}"
-        if old is not _ABSENT
-        else f"reads {name}, which is not there"
-    )
+    return _reading(name, old)
 
 
 def _item(values: list[Any], mode: str) -> str:
     owner, key = values[0], values[1] if len(values) > 1 else None
     if mode == "contains":
-        try:
-            return f"{shown(key)} in {shown(owner)}: {key in owner}"
-        except Exception:  # noqa: BLE001 - the code under test will raise it
-            return ""
-    try:
-        old = owner[key]
-    except Exception:  # noqa: BLE001 - absent
-        old = _ABSENT
+        return _asking(owner, key)
+    old = _element(owner, key)
     if mode == "write":
         return (
             _change(f"[{shown(key)}]", old, values[2])
             if len(values) > _VALUE
             else f"deletes [{shown(key)}]"
         )
-    return (
-        f"reads [{shown(key)}] = {shown(old)}"
-        if old is not _ABSENT
-        else f"reads [{shown(key)}], which is not there"
-    )
+    return _reading(f"[{shown(key)}]", old)
+
+
+def _asking(owner: Any, key: Any) -> str:
+    asked = f"{shown(key)} in {shown(owner)}"
+    if not isinstance(owner, (*_SEQUENCES, dict, set, frozenset)):  # to look may use it up
+        return asked
+    try:
+        return f"{asked}: {key in owner}"
+    except Exception:  # noqa: BLE001 - the code under test will raise it
+        return ""
 
 
 def _variable(label: Point, frame: FrameType, values: list[Any], *, write: bool) -> str:
@@ -179,4 +221,4 @@ def _variable(label: Point, frame: FrameType, values: list[Any], *, write: bool)
     old = names.get(name, _ABSENT)
     if write:
         return _change(name, old, values[0]) if values else f"deletes {name}"
-    return f"reads {name} = {shown(old)}"
+    return _reading(name, old)

@@ -100,10 +100,10 @@ def _shrunk(program: Program, found: Trace) -> Failed:
     return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in legs))
 
 
-def _hints(program: Program, trace: Trace, settings: Settings) -> list[str]:
+def _hints(program: Program, trace: Trace, before: Trace | None, settings: Settings) -> list[str]:
     from pytest_concurrency.explore.hint import hint
 
-    found = hint(program, trace, settings)
+    found = hint(program, trace, settings, before=before)
     return [] if found is None else [found]
 
 
@@ -123,7 +123,8 @@ def _explained(
     trace = program.play(Plan(legs), explain=True)
     if trace.ending.kind == "passed":
         trace = failed.trace
-    hints = _hints(program, trace, settings)
+    before = passing(program, failed.legs)
+    hints = _hints(program, trace, before, settings)
     text = token(failed.legs)
     if settings.record is not None:
         settings.record(text)
@@ -139,7 +140,7 @@ def _explained(
             seconds=seconds,
             command=settings.command,
             hints=hints,
-            before=passing(program, failed.legs),
+            before=before,
         )
     )
     return error

@@ -6,12 +6,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, runtime_checkable
 
+from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.inversion import parted
-from pytest_concurrency.explore.program import BODY, Event, Program, Trace, worker_name
+from pytest_concurrency.explore.program import BODY, Event, Place, Program, Trace, worker_name
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.stage import Region
-from pytest_concurrency.explore.timeline import preemptions
+from pytest_concurrency.explore.timeline import preemptions, telling
 
 _LINES: Final = 20
 _SCHEDULES: Final = 1_000
@@ -26,13 +26,16 @@ class Holding(Program, Protocol):
     together: Sequence[Region]
 
 
-def hint(program: Program, trace: Trace, settings: Settings) -> str | None:
+def hint(
+    program: Program, trace: Trace, settings: Settings, *, before: Trace | None = None
+) -> str | None:
     """Name the regions that remove a failure when they are held together.
 
     Args:
         program: What failed.
         trace: The failing play, explained.
         settings: How it was explored.
+        before: The play without the last preemption, explained, if that one passes.
 
     Returns:
         One line, or ``None`` unless every schedule within the bound passes while the lines are
@@ -40,13 +43,18 @@ def hint(program: Program, trace: Trace, settings: Settings) -> str | None:
     """
     if trace.ending.kind != "failed" or not isinstance(program, Holding):
         return None
-    regions = _regions(_meeting(trace.events))
-    if len(regions) < 2:  # noqa: PLR2004
-        return None
-    many = _without(program, sorted(set(regions.values())), preemptions(trace), settings)
-    if many is None:
-        return None
-    return f"Held together, {_places(regions, trace)} removes it (0 of {many:,} schedules fail)."
+    tried: list[dict[int, Region]] = []
+    told = [event for event in telling(trace, before) if event.worker != BODY]
+    for events in (told, _meeting(trace.events)):
+        regions = _regions(events)
+        if len(regions) < 2 or regions in tried:  # noqa: PLR2004
+            continue
+        tried.append(regions)
+        many = _without(program, sorted(set(regions.values())), preemptions(trace), settings)
+        if many is not None:
+            places = _places(regions, trace)
+            return f"Held together, {places} removes it (0 of {many:,} schedules fail)."
+    return None
 
 
 def _without(
@@ -93,21 +101,29 @@ def _meeting(events: Sequence[Event]) -> list[Event]:
 
 
 def _regions(events: Sequence[Event]) -> dict[int, Region]:
-    """Return for each worker the lines from its first conflicting access to its last."""
+    """Return for each worker the lines from its first access to its last."""
     found: dict[int, Region] = {}
-    for event in events:
-        file, _, number = event.where.rpartition(":")
-        if not number.isdigit():
+    for worker in {event.worker for event in events}:
+        region = _region([event.stack for event in events if event.worker == worker])
+        if region is None:
             return {}
-        line = int(number)
-        name, low, high = found.get(event.worker, (file, line, line))
-        if name != file:
-            return {}
-        found[event.worker] = (file, min(low, line), max(high, line))
+        found[worker] = region
     found = {worker: _joined(region, found.values()) for worker, region in found.items()}
     if any(high - low > _LINES for _, low, high in found.values()):
         return {}
     return found
+
+
+def _region(stacks: Sequence[tuple[Place, ...]]) -> Region | None:
+    """Return the lines of the innermost function that all accesses are made in, or from."""
+    for function, file, _ in stacks[0]:
+        lines = [
+            next((line for one, _, line in stack if one is function), None) for stack in stacks
+        ]
+        if all(line is not None for line in lines):
+            known = [line for line in lines if line is not None]
+            return file, min(known), max(known)
+    return None
 
 
 def _joined(region: Region, others: Iterable[Region]) -> Region:

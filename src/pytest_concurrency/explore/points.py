@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dis
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import PurePath
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, final
 
@@ -51,13 +50,6 @@ class Point:
         self.line: int = found.line
         self.argument: Any = found.argument
         self.places = places
-
-    def region(self, regions: Sequence[tuple[str, int, int]]) -> tuple[str, int, int] | None:
-        """Return the one of some regions of lines that this point is in."""
-        name = PurePath(self.code.co_filename).name
-        return next(
-            (one for one in regions if one[0] == name and one[1] <= self.line <= one[2]), None
-        )
 
     def __repr__(self) -> str:
         """Show kind, name and place."""

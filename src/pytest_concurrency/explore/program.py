@@ -23,6 +23,9 @@ Touch: TypeAlias = tuple[Hashable, bool]
 each of its steps.
 """
 
+Place: TypeAlias = tuple[Hashable, str, int]
+"""A function, its file without directories, and a line."""
+
 EndKind: TypeAlias = Literal["passed", "failed", "deadlock", "hang", "misfit"]
 
 
@@ -57,6 +60,8 @@ class Event:
     wrote: bool = False
     step: int = 0
     """Index of the step in the trace."""
+    stack: tuple[Place, ...] = ()
+    """Where it was called from, in code under test, innermost first."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +99,8 @@ class Trace:
     """Filled only when the play was asked to explain."""
     names: dict[int, str] = field(default_factory=dict)
     """What to call each worker in texts; ``worker 0`` where absent (see `worker_name`)."""
+    held: set[int] = field(default_factory=set)
+    """Steps before which nobody could come, because lines were held together."""
     coarse: bool = False
     """Some resources are ``("?", name)``, any object's, or ``(object, "*")``, anything of it."""
     spun: bool = False

@@ -7,14 +7,21 @@ test are points, and a worker comes to one only when the real thing will not wai
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from types import FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.explore.special import Special
+from pytest_concurrency.explore.untold import untold
 
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
+
+
+def _free_to(touches: Special, ident: int) -> Callable[[], bool] | None:
+    if touches.ready is not None or touches.lock is None or touches.op in {"try", "release"}:
+        return touches.ready
+    return lambda: is_free(touches.lock, ident)
 
 
 @final
@@ -49,6 +56,9 @@ _OWNER = re.compile(r"owner=(\d+)")
 
 def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
     """Pause at a point that is more than a touch."""
+    if stage.telling:
+        untold(_free_to(touches, stage.ident))
+        return
     if touches.opens:
         if touches.lock is None:
             stage.point(point, touches)

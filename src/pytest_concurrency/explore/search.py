@@ -9,12 +9,12 @@ from typing import Final, NamedTuple, final
 
 from pytest_concurrency.explore.comparison import differing, shares
 from pytest_concurrency.explore.failures import NotDeterministic
+from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.portfolio import guide
 from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace
 from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.stage import Region
 
 _BEYOND: Final = 2_000
 _PATIENCE: Final = 200
@@ -236,10 +236,7 @@ class Search:
     ) -> bool:
         """Whether a worker may not be stopped one step later: then it must be stopped here."""
         steps = numbers.get(worker, ())
-        region = None
-        if number < len(steps):
-            region = getattr(trace.labels[steps[number]], "region", None)
-        return region is None or region(self._held) is not None
+        return number + 1 >= len(steps) or steps[number + 1] in trace.held
 
     def _plan(self, branch: _Branch) -> None:
         if branch.node and not self._held:

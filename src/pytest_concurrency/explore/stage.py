@@ -7,21 +7,20 @@ import contextvars
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from types import CodeType
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, final
 
 from pytest_concurrency.errors import InternalError
+from pytest_concurrency.explore.held import Region, goes_on
 from pytest_concurrency.explore.patience import SPIN, calm, let_time_pass
 from pytest_concurrency.explore.program import FOREVER, Guide, Touch, Trace
 from pytest_concurrency.explore.record import ends
 from pytest_concurrency.explore.rescue import rescue
+from pytest_concurrency.explore.untold import untold
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
 
 _get_ident = _thread.get_ident
 EVERYTHING: Final[Touch] = ("*", True)
 """Touched by a step that happened only because nobody else could do anything."""
-
-Region: TypeAlias = tuple[str, int, int]
-"""Lines of a file, by its name without directories: from, to."""
 
 
 @final
@@ -64,6 +63,7 @@ class Stage:
         self._fresh: list[Worker] = []
         self._parent: Worker | None = None
         self.together: Sequence[Region] = ()
+        self.telling = False
         self.watch: Callable[[Worker, Hashable, tuple[Touch, ...]], None] | None = None
         self.enter: Callable[[], None] = lambda: None
         self.leave: Callable[[], None] = lambda: None
@@ -77,21 +77,15 @@ class Stage:
         worker = self.current
         if worker.open is not None:
             touches = (*touches, *worker.open[1])
-        inside = self._inside(worker, label) if self.together else False
+        inside = goes_on(self) if self.together else False
         if self.budget <= 0 and not inside:
             self._pause(label, touches)
         self.budget -= 1
         self._note(worker, label, touches)
 
-    def _inside(self, worker: Worker, label: Hashable) -> bool:
-        """Whether a worker goes on within lines that are held together."""
-        region = getattr(label, "region", None)
-        before, worker.region = worker.region, None if region is None else region(self.together)
-        return before is not None and before == worker.region
-
     def _note(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
         if self.watch is not None:
-            self.watch(worker, label, touches)
+            self._tell(worker, label, touches)
         trace = self.trace
         trace.workers.append(worker.number)
         trace.labels.append(label)
@@ -99,6 +93,14 @@ class Stage:
         self.steps += 1
         if self.steps - self.ran > SPIN:
             calm(self)
+
+    def _tell(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        # Values are shown by the code under test: what its ``repr`` does is no step of the play.
+        started, self.started, self.telling = self.started, 0, True
+        try:
+            self.watch(worker, label, touches)  # type: ignore[misc]
+        finally:
+            self.started, self.telling = started, False
 
     def operate(
         self,
@@ -122,6 +124,8 @@ class Stage:
             op: ``acquire``, ``try`` or ``release`` of a lock.
             key: The lock.
         """
+        if self.telling:
+            return untold(ready)
         worker = self.current
         touches = touches if worker.open is None else (*touches, *worker.open[1])
         if ready is not None:
@@ -130,7 +134,8 @@ class Stage:
                 worker.able = False
                 worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
                 self.changed(worker)
-        if not worker.able or (self.budget <= 0 and self.started):
+        inside = goes_on(self) if self.together else False
+        if not worker.able or (self.budget <= 0 and self.started and not inside):
             self._pause(label, touches)
         timed_out, worker.timed_out = worker.timed_out, False
         worker.ready = worker.wants = worker.deadline = None

@@ -89,7 +89,7 @@ class _Row:
 def _rows(trace: Trace, before: Trace | None) -> list[_Row]:
     marks = _lost(trace.events, trace.names) | refusals(trace)
     rows: list[_Row] = []
-    for event in _telling(trace, before):
+    for event in telling(trace, before):
         last = rows[-1] if rows else None
         if last is None or (last.worker, last.where) != (event.worker, event.where):
             last = _Row(event.worker, event.where, event.source)
@@ -98,13 +98,26 @@ def _rows(trace: Trace, before: Trace | None) -> list[_Row]:
     return rows
 
 
-def _telling(trace: Trace, before: Trace | None) -> list[Event]:
-    """Return the events that tell why, or failing that, what the workers share."""
+def telling(trace: Trace, before: Trace | None) -> list[Event]:
+    """Return the events that tell why, or failing that, what the workers share.
+
+    Args:
+        trace: The failing play, explained.
+        before: The play without the last preemption, explained, if that one passes.
+    """
     steps = inverted(trace, before) if before is not None else frozenset()
-    events = [event for event in trace.events if event.step in steps]
-    if len({event.worker for event in events}) > 1:
-        return events
-    return _near_switches(conflicting(trace.events))
+    placed = [event for event in trace.events if event.where]
+    found = _without_last_words([event for event in placed if event.step in steps])
+    if len({event.worker for event in found}) > 1:
+        return found
+    return _near_switches(conflicting(placed))
+
+
+def _without_last_words(events: list[Event]) -> list[Event]:
+    """Leave out what the body does after all others, unless there is nobody else to tell of."""
+    last = max((at for at, event in enumerate(events) if event.worker != BODY), default=-1)
+    within = events[: last + 1]
+    return within if len({event.worker for event in within}) > 1 else events
 
 
 def conflicting(events: Sequence[Event]) -> list[Event]:

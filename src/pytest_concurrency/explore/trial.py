@@ -12,6 +12,7 @@ from pytest_concurrency.explore import region
 from pytest_concurrency.explore.case import Case, Step
 from pytest_concurrency.explore.code import CodeProgram
 from pytest_concurrency.explore.coroutines import TaskProgram
+from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.history import Call, Recording
 from pytest_concurrency.explore.limits import Limits
 from pytest_concurrency.explore.linearizability import Refutation, linearize
@@ -25,7 +26,6 @@ from pytest_concurrency.explore.specification import (
     answered,
     finished,
 )
-from pytest_concurrency.explore.stage import Region
 
 _WAITING = ("deadlock", "hang")
 
