@@ -406,34 +406,20 @@ def test_lock_of_a_repr_is_no_step():
     assert _text(body).strip("\n") == _expect("""
         One preemption breaks it (schedule 4, N ms):
 
-           worker 0                              worker 1
-        1  test_failure_texts.py:+12
-             count = self.count
-             reads count = 0
-        2  test_failure_texts.py:+11
-             with self.lock:
-        3                                        test_failure_texts.py:+11
-                                                   with self.lock:
-        4                                        test_failure_texts.py:+12
-                                                   count = self.count
-                                                   reads count = 0
-        5                                        test_failure_texts.py:+11
-                                                   with self.lock:
-        6                                        test_failure_texts.py:+14
-                                                   with self.lock:
-        7                                        test_failure_texts.py:+15
-                                                   self.count = count + 1
-                                                   count: 0 -> 1
-        8                                        test_failure_texts.py:+14
-                                                   with self.lock:
-        9  test_failure_texts.py:+14
-             with self.lock:
-        10 test_failure_texts.py:+15
-             self.count = count + 1
-             count: 1 -> 1
-             <- worker 1's write is lost
-        11 test_failure_texts.py:+14
-             with self.lock:
+          worker 0                              worker 1
+        1 test_failure_texts.py:+12
+            count = self.count
+            reads count = 0
+        2                                       test_failure_texts.py:+12
+                                                  count = self.count
+                                                  reads count = 0
+        3                                       test_failure_texts.py:+15
+                                                  self.count = count + 1
+                                                  count: 0 -> 1
+        4 test_failure_texts.py:+15
+            self.count = count + 1
+            count: 1 -> 1
+            <- worker 1's write is lost
 
         Held together, test_failure_texts.py:+11 to _texts.py:+15 in both workers removes it (0 of 20 schedules fail).
         Replay: interleave(replay='T0x6 T1x*')
@@ -517,8 +503,9 @@ def test_workers_of_a_pool_show_what_they_ran():
             sold = [pool.submit(stock.reserve) for _ in range(2)]
         assert sorted(one.result() for one in sold) == [False, True]
 
-    assert _text(body).strip("\n") == _expect("""
-        One preemption breaks it (schedule 24, N ms):
+    text = re.sub(r"schedule \d+", "schedule N", _text(body))
+    assert text.strip("\n") == _expect("""
+        One preemption breaks it (schedule N, N ms):
 
           worker 0                              worker 1
         1 test_failure_texts.py:+5

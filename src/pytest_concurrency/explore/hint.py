@@ -44,9 +44,10 @@ def hint(
     if trace.ending.kind != "failed" or not isinstance(program, Holding):
         return None
     tried: list[dict[int, Region]] = []
-    told = [event for event in telling(trace, before) if event.worker != BODY]
-    for events in (told, _meeting(trace.events)):
-        regions = _regions(events)
+    told = telling(trace, before)
+    around = telling(trace, before, locks=True)
+    for events in (told, around, _meeting(trace.events)):
+        regions = _regions([event for event in events if event.worker != BODY])
         if len(regions) < 2 or regions in tried:  # noqa: PLR2004
             continue
         tried.append(regions)

@@ -98,19 +98,29 @@ def _rows(trace: Trace, before: Trace | None) -> list[_Row]:
     return rows
 
 
-def telling(trace: Trace, before: Trace | None) -> list[Event]:
+def telling(trace: Trace, before: Trace | None, *, locks: bool = False) -> list[Event]:
     """Return the events that tell why, or failing that, what the workers share.
 
     Args:
         trace: The failing play, explained.
         before: The play without the last preemption, explained, if that one passes.
+        locks: Whether locks taken and given back are wanted where values tell why.
     """
     steps = inverted(trace, before) if before is not None else frozenset()
     placed = [event for event in trace.events if event.where]
     found = _without_last_words([event for event in placed if event.step in steps])
     if len({event.worker for event in found}) > 1:
-        return found
+        return found if locks else _with_values(found, trace)
     return _near_switches(conflicting(placed))
+
+
+def _with_values(events: list[Event], trace: Trace) -> list[Event]:
+    """Leave out locks that were taken and given back, where values tell why."""
+    told = [event for event in events if event.does]
+    if len({event.worker for event in told}) < 2:  # noqa: PLR2004
+        return events
+    refused = refusals(trace)
+    return [event for event in events if event.does or event.step in refused]
 
 
 def _without_last_words(events: list[Event]) -> list[Event]:
