@@ -64,7 +64,7 @@ def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
 
 
 def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
-    from pytest_concurrency.plugin.exploring import ARGUMENTS
+    from pytest_concurrency.explore.interleave import OPTIONS, settled
 
     if mark.args:
         text = "its arguments have names. Write @pytest.mark.interleave(preemptions=2)."
@@ -75,8 +75,8 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
             text = f"coroutines are explored on a loop of its own. Leave out {other!r}."
             raise _refuse(item, mark, text)
     for name in mark.kwargs:
-        if name not in ARGUMENTS:
-            raise _refuse(item, mark, _unknown(name, ARGUMENTS))
+        if name not in OPTIONS:
+            raise _refuse(item, mark, _unknown(name, OPTIONS))
     from pytest_concurrency.plugin import DATABASE
 
     for name in getattr(item, "fixturenames", ()):
@@ -90,7 +90,7 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
     from pytest_concurrency.explore.settings import Settings
 
     try:
-        Settings(**mark.kwargs)
+        settled(Settings(), mark.kwargs)
     except UsageError as error:
         raise _refuse(item, mark, str(error).removeprefix("interleave: ")) from None
 
