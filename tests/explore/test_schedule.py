@@ -23,12 +23,13 @@ def test_token_accepts_commas():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (" ", "replay: the token is empty. Write for example replay='T0x5 T1x*'."),
+        (" ", "replay=' ': the token is empty. Write one as a failure shows it: 'T0x5 T1x*'."),
         (
             "T0x1 W1",
             (
                 "replay='T0x1 W1': 'W1' is not a leg. A leg is a worker and its points:"
                 " T0x5 for five, T1x* until it ends or waits."
+                " Write one as a failure shows it: 'T0x5 T1x*'."
             ),
         ),
         ("T0x0", "replay='T0x0': 'T0x0' has no points. Leave it out."),

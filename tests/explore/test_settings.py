@@ -31,11 +31,11 @@ def _body(_run):
         ),
         (
             {"preemption": 1},
-            "interleave: there is no option 'preemption'. Did you mean 'preemptions'?",
+            "interleave: there is no option 'preemption'. Write preemptions=.",
         ),
         (
             {"packages": ["jsn"]},
-            "interleave: packages names 'jsn', which cannot be imported. Did you mean 'json'?",
+            "interleave: packages=['jsn']: 'jsn' cannot be imported. Write 'json'.",
         ),
     ],
 )

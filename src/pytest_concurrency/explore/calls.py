@@ -16,7 +16,7 @@ from types import (
     ModuleType,
     WrapperDescriptorType,
 )
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_concurrency.explore.kinds import (
     CACHED,
@@ -69,18 +69,41 @@ _BLIND = frozenset(
 )
 
 
+class Called(NamedTuple):
+    """A call as it stands on the stack."""
+
+    function: Any
+    bound: Any
+    """The object whose method it is, as far as the stack says, or ``NOTHING``."""
+    arguments: list[Any]
+    """The other arguments."""
+    names: tuple[str, ...] = ()
+    """The names of the last of them."""
+
+    @property
+    def positional(self) -> list[Any]:
+        """The arguments without names."""
+        return self.arguments[: len(self.arguments) - len(self.names)]
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The arguments with names."""
+        return dict(
+            zip(self.names, self.arguments[len(self.arguments) - len(self.names) :], strict=True)
+        )
+
+
 def call(  # noqa: PLR0911 - one kind of callable after the other
-    called: Any, bound: Any, arguments: list[Any], own: Any, holders: dict[int, int]
+    made: Called, own: Any, holders: dict[int, int]
 ) -> Touches:
     """Tell what calling something touches; explored code has points of its own.
 
     Args:
-        called: What is called.
-        bound: The object whose method it is, as far as the stack says, or ``NOTHING``.
-        arguments: The other arguments.
+        made: What is called with what.
         own: Tells whether a code object is explored.
         holders: For the ``__dict__`` of an object, the object; ``vars`` adds to it.
     """
+    called, bound, arguments, _ = made
     kind = type(called)
     if kind is MethodType:
         called, bound = called.__func__, called.__self__
@@ -90,10 +113,11 @@ def call(  # noqa: PLR0911 - one kind of callable after the other
             return ()
         return _opaque(bound)
     if kind is BuiltinFunctionType or kind is BuiltinMethodType or kind is MethodWrapperType:
-        return _builtin(called, bound, arguments, holders)
+        return _builtin(called, bound, made, holders)
     if kind is MethodDescriptorType or kind is WrapperDescriptorType:
-        owner = bound if bound is not NOTHING else (arguments[0] if arguments else NOTHING)
-        return _method(owner, called.__name__, arguments)
+        if bound is NOTHING and made.positional:
+            bound, made = arguments[0], Called(called, arguments[0], arguments[1:], made.names)
+        return _method(bound, called.__name__, made)
     if kind is CACHED:
         return Special.opening(((id(called), "cache"), True))
     if isinstance(called, type):
@@ -126,12 +150,12 @@ _SAFE = frozenset(
 )
 
 
-def _builtin(called: Any, bound: Any, arguments: list[Any], holders: dict[int, int]) -> Touches:
+def _builtin(called: Any, bound: Any, made: Called, holders: dict[int, int]) -> Touches:
     owner = getattr(called, "__self__", None)
     if owner is None or isinstance(owner, ModuleType):
-        given = arguments if bound is NOTHING else [bound, *arguments]
+        given = made.arguments if bound is NOTHING else [bound, *made.arguments]
         return _function(called, given, holders)
-    return _method(owner, called.__name__, arguments)
+    return _method(owner, called.__name__, made)
 
 
 def _function(called: Any, given: list[Any], holders: dict[int, int]) -> Touches:
@@ -155,15 +179,16 @@ def _function(called: Any, given: list[Any], holders: dict[int, int]) -> Touches
 _NAMED = frozenset({getattr, setattr, delattr, hasattr})
 
 
-def _method(owner: Any, name: str, arguments: list[Any]) -> Touches:
+def _method(owner: Any, name: str, made: Called) -> Touches:
+    arguments = made.arguments
     if type(owner) in IMMUTABLE_EXACT or isinstance(owner, (type, ModuleType)) or owner is NOTHING:
         return tuple(touch for given in arguments for touch in contents(given))
     if isinstance(owner, LOCKS):
-        return _locking(owner, name, arguments)
-    if isinstance(owner, SIMPLE_QUEUE) and name == "get" and (not arguments or arguments[0]):
-        made = Special(((((id(owner), ITEMS), True)),))
-        made.lock, made.ready = owner, lambda: not owner.empty()
-        return made
+        return _locking(owner, name, made)
+    if isinstance(owner, SIMPLE_QUEUE) and name == "get":
+        waits, seconds = _patience(made, "block")
+        touched = ((((id(owner), ITEMS), True)),)
+        return Special.waiting(touched, owner, seconds) if waits else touched
     if is_ours(type(owner)):
         return ()
     if isinstance(owner, GeneratorType) or hasattr(owner, "__next__"):
@@ -172,12 +197,20 @@ def _method(owner: Any, name: str, arguments: list[Any]) -> Touches:
     return *own, *(touch for given in arguments for touch in contents(given))
 
 
-def _locking(lock: Any, name: str, arguments: list[Any]) -> Touches:
+def _patience(made: Called, first: str) -> tuple[bool, float | None]:
+    """Tell whether a call of a lock or a queue waits, and for how many seconds at most."""
+    given = {**dict(zip((first, "timeout"), made.positional, strict=False)), **made.keywords}
+    seconds = given.get("timeout")
+    limit = float(seconds) if isinstance(seconds, (int, float)) and seconds >= 0 else None
+    return bool(given.get(first, True)), limit
+
+
+def _locking(lock: Any, name: str, made: Called) -> Touches:
     if name in {"release", "__exit__", "release_lock"}:
         return Special.locking("release", lock)
     if name in {"acquire", "__enter__", "acquire_lock"}:
-        waits = not arguments or (bool(arguments[0]) and len(arguments) == 1)
-        return Special.locking("acquire" if waits else "try", lock)
+        waits, seconds = _patience(made, "blocking") if name != "__enter__" else (True, None)
+        return Special.locking("acquire" if waits else "try", lock, seconds)
     return ()
 
 

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any, final
 
+from pytest_concurrency.explore.calls import Called
 from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
 from pytest_concurrency.explore.naming import name_of, place, shown, source
 from pytest_concurrency.explore.points import Point, callee_of
@@ -111,13 +112,14 @@ class Explanation:
         return tell[kind]() if kind in tell else ""
 
     def _call(self, label: Point, frame: FrameType, worker: Worker, *, write: bool) -> str:
-        function, bound, arguments = callee_of(label)(frame)
+        made = callee_of(label)(frame)
+        function, bound = made.function, made.bound
         owner = getattr(function, "__self__", None) if bound is NOTHING else bound
         if owner is None or isinstance(owner, ModuleType):
             return ""
         name = name_of(owner, [frame]) or type(owner).__name__
         before = shown(owner)
-        method = f"{getattr(function, '__name__', '?')}({', '.join(map(shown, arguments))})"
+        method = f"{getattr(function, '__name__', '?')}({_listed(made)})"
         unchanged = f"{method}: {name} = {before}"
         if not write:
             return unchanged
@@ -128,6 +130,11 @@ class Explanation:
 
         self._after[worker.number] = (len(self._trace.events), say)
         return ""
+
+
+def _listed(made: Called) -> str:
+    named = [f"{name}={shown(value)}" for name, value in made.keywords.items()]
+    return ", ".join([*map(shown, made.positional), *named])
 
 
 def _peek(owner: Any, name: str, *, inherited: bool) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, overload
 
@@ -14,6 +14,10 @@ from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
 from pytest_concurrency.explore.outcomes import checked
 from pytest_concurrency.explore.settings import Settings, current_settings
+from pytest_concurrency.slo.quantities import seconds
+
+OPTIONS = ("preemptions", "schedules", "seconds", "packages", "seed", "replay")
+"""What a call or a marker may say about how to explore."""
 
 Run: TypeAlias = Callable[..., list[Any]]
 Body: TypeAlias = Callable[[Run], object]
@@ -28,7 +32,7 @@ def interleave(
     *,
     preemptions: int = ...,
     schedules: int = ...,
-    seconds: float = ...,
+    seconds: float | str = ...,
     packages: Sequence[str] = ...,
     seed: int = ...,
     replay: str | None = ...,
@@ -55,7 +59,7 @@ def interleave(
         body: Called with ``run`` for each schedule.
         settings: Defaults for the options below.
         options: Those of `Settings`: ``preemptions``, ``schedules``, ``seconds``, ``packages``,
-            ``seed``, ``replay``.
+            ``seed``, ``replay``; ``seconds`` may be a text such as ``"500ms"``.
 
     Returns:
         What was explored, when nothing fails.
@@ -64,21 +68,36 @@ def interleave(
         BaseException: What the failing schedule raised; a note has its timeline and token.
     """
     __tracebackhide__ = True
-    chosen = _settings(settings or current_settings(), options)
+    chosen = settled(settings or current_settings(), options)
     if body is None:
         return lambda given: explore_body(given, chosen)
     return explore_body(body, chosen)
 
 
-def _settings(base: Settings, options: dict[str, Any]) -> Settings:
+def settled(base: Settings, options: Mapping[str, Any]) -> Settings:
+    """Return settings with some of them given otherwise, as a call or a marker gives them.
+
+    Args:
+        base: What holds where nothing is given.
+        options: What is given, by name.
+
+    Raises:
+        UsageError: There is no such option, or it does not take that.
+    """
     known = Settings.__dataclass_fields__
     for name in options:
         if name not in known:
             near = nearest(name, known)
-            hint = f" Did you mean {near!r}?" if near else f" It takes {', '.join(known)}."
-            msg = f"interleave: there is no option {name!r}.{hint}"
+            remedy = f"Write {near}=." if near else f"It takes {', '.join(OPTIONS)}."
+            msg = f"interleave: there is no option {name!r}. {remedy}"
             raise UsageError(msg)
-    return replace(base, **options) if options else base
+    if not options:
+        return base
+    given = dict(options)
+    limit = given.get("seconds")
+    if isinstance(limit, str):
+        given["seconds"] = seconds(limit, where=f"interleave: seconds={limit!r}")
+    return replace(base, **given)
 
 
 def explore_body(body: Body, settings: Settings) -> Exploration:

@@ -13,9 +13,10 @@ from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple, final
 
 from pytest_concurrency.explore import touches
-from pytest_concurrency.explore.calls import call
+from pytest_concurrency.explore.callees import callee
+from pytest_concurrency.explore.calls import Called, call
 from pytest_concurrency.explore.depths import depths
-from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
+from pytest_concurrency.explore.memory import UNKNOWN, slot
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import Touches
 
@@ -63,6 +64,8 @@ class _Found(NamedTuple):
     number: int
     line: int
     depth: int | None
+    names: tuple[str, ...] = ()
+    """Of the keywords that a call is given, where another instruction says them."""
 
 
 def _places_of_locals(code: CodeType) -> int:
@@ -90,10 +93,13 @@ class Decoder:
         found: dict[int, Point] = {}
         line = code.co_firstlineno
         start: int | None = None
+        names: tuple[str, ...] = ()
         for instruction in dis.get_instructions(code):
             line = _line(instruction) or line
             offset = instruction.offset if start is None else start
             start = offset if instruction.opname == "EXTENDED_ARG" else None
+            if instruction.opname == "KW_NAMES":
+                names = code.co_consts[instruction.arg or 0]
             depth = deep.get(instruction.offset)
             if depth is None:
                 continue
@@ -104,7 +110,10 @@ class Decoder:
                 instruction.arg or 0,
                 line,
                 base + depth,
+                names,
             )
+            if instruction.opname == "CALL":
+                names = ()
             point = self._point(one, code)
             if point is not None:
                 found[offset] = point
@@ -180,37 +189,18 @@ class Decoder:
 
     def _call(self, one: _Found, _read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
         own, holders, tell = self._scope.has, self.holders, call
-        called = callee(one)
+        called = callee(one.name, one.depth or 0, one.number, one.names)
 
         def look(frame: FrameType) -> Touches:
-            function, bound, arguments = called(frame)
-            return tell(function, bound, arguments, own, holders)
+            return tell(called(frame), own, holders)
 
         return look
 
 
-def callee(one: _Found) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
-    """Return a reader of what a call calls, on which object, with which positional arguments."""
-    top = one.depth or 0
-    if one.name == "CALL_FUNCTION_EX":
-        function, packed = slot(top - 2 - (one.number & 1)), slot(top - 1 - (one.number & 1))
-        return lambda frame: (function(frame), NOTHING, list(packed(frame) or ()))
-    start = top - one.number - 2 - (one.name == "CALL_KW")
-    first, second = slot(start), slot(start + 1)
-    arguments = [slot(start + 2 + i) for i in range(one.number)]
-
-    def look(frame: FrameType) -> tuple[Any, Any, list[Any]]:
-        function, bound = first(frame), second(frame)
-        if function is NOTHING:
-            function, bound = bound, NOTHING
-        return function, bound, [argument(frame) for argument in arguments]
-
-    return look
-
-
-def callee_of(point: Point) -> Callable[[FrameType], tuple[Any, Any, list[Any]]]:
+def callee_of(point: Point) -> Callable[[FrameType], Called]:
     """Return a reader of what a point of kind ``call`` calls."""
-    return callee(point.found)
+    one = point.found
+    return callee(one.name, one.depth or 0, one.number, one.names)
 
 
 def _line(instruction: dis.Instruction) -> int | None:

@@ -72,7 +72,9 @@ def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -
         return
     if touches.ready is not None:
         stage.polling = True
-        stage.operate(point, tuple(touches), touches.ready, wants=touches.lock)
+        stage.operate(
+            point, tuple(touches), touches.ready, seconds=touches.seconds, wants=touches.lock
+        )
         return
     lock = touches.lock
     key = ("lock", id(lock))
@@ -81,6 +83,14 @@ def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -
         return
     stage.polling = True
     ready = None if touches.op == "try" else lambda ident=stage.ident: is_free(lock, ident)
-    stage.operate((touches.op, point), ((key, True),), ready, wants=lock, op=touches.op, key=key)
-    if touches.op == "acquire":
+    has_it = stage.operate(
+        (touches.op, point),
+        ((key, True),),
+        ready,
+        seconds=touches.seconds,
+        wants=lock,
+        op=touches.op,
+        key=key,
+    )
+    if touches.op == "acquire" and has_it:
         stage.current.held[HeldLock(lock)] = (frame, frame.f_lineno)

@@ -40,7 +40,7 @@ def token(legs: Iterable[Leg]) -> str:
     return " ".join(map(str, legs))
 
 
-def parse(text: str, *, where: str = "replay") -> tuple[Leg, ...]:
+def parse(text: str, *, where: str | None = None) -> tuple[Leg, ...]:
     """Read a token.
 
     >>> parse("T0x5 T1x*") == (Leg(worker=1, points=5), Leg(worker=2))
@@ -48,21 +48,22 @@ def parse(text: str, *, where: str = "replay") -> tuple[Leg, ...]:
 
     Args:
         text: The token, as a failure shows it.
-        where: Who asked, for the message when the token cannot be read.
+        where: Who gave it, as it was typed, for the message when it cannot be read.
     """
+    where = f"replay={text!r}" if where is None else where
     words = text.replace(",", " ").split()
     if not words:
-        msg = f"{where}: the token is empty. Write for example {where}='T0x5 T1x*'."
+        msg = f"{where}: the token is empty. Write one as a failure shows it: 'T0x5 T1x*'."
         raise UsageError(msg)
-    return tuple(_leg(word, text, where) for word in words)
+    return tuple(_leg(word, where) for word in words)
 
 
-def _leg(word: str, text: str, where: str) -> Leg:
+def _leg(word: str, where: str) -> Leg:
     match = _LEG.fullmatch(word)
     if match is None:
         msg = (
-            f"{where}={text!r}: {word!r} is not a leg. A leg is a worker and its points:"
-            " T0x5 for five, T1x* until it ends or waits."
+            f"{where}: {word!r} is not a leg. A leg is a worker and its points: T0x5 for five,"
+            " T1x* until it ends or waits. Write one as a failure shows it: 'T0x5 T1x*'."
         )
         raise UsageError(msg)
     worker = BODY if match["worker"] is None else int(match["worker"]) + 1
@@ -70,7 +71,7 @@ def _leg(word: str, text: str, where: str) -> Leg:
         return Leg(worker=worker)
     points = int(match["points"])
     if points == 0:
-        msg = f"{where}={text!r}: {word!r} has no points. Leave it out."
+        msg = f"{where}: {word!r} has no points. Leave it out."
         raise UsageError(msg)
     return Leg(worker=worker, points=points)
 

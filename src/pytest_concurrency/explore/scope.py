@@ -52,7 +52,8 @@ class Scope:
         Args:
             packages: Import names of installed packages or modules.
         """
-        self._wanted = tuple(_place(package) for package in packages)
+        packages = tuple(packages)
+        self._wanted = check_packages(packages, where=f"interleave: packages={[*packages]!r}")
         self._known: dict[str, bool] = {}
 
     def has(self, code: CodeType) -> bool:
@@ -77,16 +78,34 @@ class Scope:
         return found
 
 
-def _place(package: str) -> str:
+def check_packages(packages: Iterable[str], *, where: str) -> tuple[str, ...]:
+    """Return where packages or modules are installed.
+
+    Args:
+        packages: Their import names.
+        where: Who named them, as it was typed, for the message when one is not there.
+
+    Raises:
+        UsageError: One of them cannot be imported.
+    """
+    return tuple(_place(package, where) for package in packages)
+
+
+def _place(package: str, where: str) -> str:
     try:
         spec = find_spec(package)
     except (ImportError, ValueError):
         spec = None
-    if spec is None:
-        near = nearest(package, {name.partition(".")[0] for name in sys.modules})
-        hint = f" Did you mean {near!r}?" if near else ""
-        msg = f"interleave: packages names {package!r}, which cannot be imported.{hint}"
-        raise UsageError(msg)
+    if spec is None or not (spec.submodule_search_locations or spec.has_location):
+        raise UsageError(_not_there(package, where, built_in=spec is not None))
     if spec.submodule_search_locations:
         return str(Path(next(iter(spec.submodule_search_locations))).absolute()) + "/"
     return str(spec.origin)
+
+
+def _not_there(package: str, where: str, *, built_in: bool) -> str:
+    if built_in:
+        return f"{where}: {package!r} is not written in Python, so it has no points. Leave it out."
+    near = nearest(package, {name.partition(".")[0] for name in sys.modules})
+    remedy = f"Write {near!r}" if near else "Install it, or name it as it is imported"
+    return f"{where}: {package!r} cannot be imported. {remedy}."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.exploration import Exploration
+from pytest_concurrency.explore.schedule import parse
+from pytest_concurrency.explore.scope import check_packages
 from pytest_concurrency.surroundings import SURROUNDINGS
 
 
@@ -49,12 +51,9 @@ class Settings:
         _at_least("schedules", self.schedules, 1)
         _positive("seconds", self.seconds)
         _positive("hang", self.hang)
-        if isinstance(self.packages, str):
-            msg = (
-                f"interleave: packages={self.packages!r} is one text."
-                f" Write packages=[{self.packages!r}]."
-            )
-            raise UsageError(msg)
+        _integer("seed", self.seed)
+        _packages(self.packages)
+        _token(self.replay)
 
 
 def _at_least(name: str, value: int, least: int) -> None:
@@ -70,6 +69,38 @@ def _positive(name: str, value: float) -> None:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not value > 0:
         msg = f"interleave: {name}={value!r} is not a number of seconds above 0. Write {name}=10."
         raise UsageError(msg)
+
+
+def _integer(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        msg = f"interleave: {name}={value!r} is not a whole number. Write {name}=1."
+        raise UsageError(msg)
+
+
+def _packages(packages: object) -> None:
+    if isinstance(packages, str):
+        msg = f"interleave: packages={packages!r} is one text. Write packages=[{packages!r}]."
+        raise UsageError(msg)
+    if not isinstance(packages, Iterable) or not all(isinstance(name, str) for name in packages):
+        msg = (
+            f"interleave: packages={packages!r} is not a list of import names."
+            " Write packages=['thelib']."
+        )
+        raise UsageError(msg)
+    if packages:
+        check_packages(packages, where=f"interleave: packages={[*packages]!r}")
+
+
+def _token(replay: object) -> None:
+    if replay is None:
+        return
+    if not isinstance(replay, str):
+        msg = (
+            f"interleave: replay={replay!r} is not a token."
+            " Write one as a failure shows it: replay='T0x5 T1x*'."
+        )
+        raise UsageError(msg)
+    parse(replay, where=f"interleave: replay={replay!r}")
 
 
 def current_settings() -> Settings:

@@ -22,12 +22,14 @@ class Special(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that
         op: ``acquire``, ``try`` or ``release``, of a real lock.
         lock: The lock, or what else is waited for.
         ready: Whether a real queue has something to give.
+        seconds: How long it is waited for at most.
     """
 
     opens = False
     op = ""
     lock: Any = None
     ready: Callable[[], bool] | None = None
+    seconds: float | None = None
 
     @classmethod
     def opening(cls, *touched: Touch) -> Special:
@@ -37,8 +39,16 @@ class Special(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that
         return made
 
     @classmethod
-    def locking(cls, op: str, lock: Any) -> Special:
+    def locking(cls, op: str, lock: Any, seconds: float | None = None) -> Special:
         """Mark an operation of a real lock."""
         made = cls(((("lock", id(lock)), True),))
-        made.op, made.lock = op, lock
+        made.op, made.lock, made.seconds = op, lock, seconds
+        return made
+
+    @classmethod
+    def waiting(cls, touched: Touches, queue: Any, seconds: float | None) -> Special:
+        """Mark a wait for a real queue to have something to give."""
+        made = cls(touched)
+        made.lock, made.seconds = queue, seconds
+        made.ready = lambda: not queue.empty()
         return made

@@ -64,7 +64,7 @@ def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
 
 
 def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
-    from pytest_concurrency.plugin.exploring import ARGUMENTS
+    from pytest_concurrency.explore.interleave import OPTIONS, settled
 
     if mark.args:
         text = "its arguments have names. Write @pytest.mark.interleave(preemptions=2)."
@@ -75,24 +75,31 @@ def _check_interleave(item: pytest.Item, mark: pytest.Mark) -> None:
             text = f"coroutines are explored on a loop of its own. Leave out {other!r}."
             raise _refuse(item, mark, text)
     for name in mark.kwargs:
-        if name not in ARGUMENTS:
-            raise _refuse(item, mark, _unknown(name, ARGUMENTS))
-    from pytest_concurrency.plugin import DATABASE
-
-    for name in getattr(item, "fixturenames", ()):
-        if name in DATABASE:
-            text = (
-                f"the fixture {name!r} is about a database, whose locks no schedule can see: a "
-                "paused worker would keep them. Write the order down: session.start(statement)."
-            )
-            raise _refuse(item, mark, text)
+        if name not in OPTIONS:
+            raise _refuse(item, mark, _unknown(name, OPTIONS))
+    reason = database_refusal(item)
+    if reason is not None:
+        raise _refuse(item, mark, reason)
     from pytest_concurrency.errors import UsageError
     from pytest_concurrency.explore.settings import Settings
 
     try:
-        Settings(**mark.kwargs)
+        settled(Settings(), mark.kwargs)
     except UsageError as error:
         raise _refuse(item, mark, str(error).removeprefix("interleave: ")) from None
+
+
+def database_refusal(item: pytest.Item) -> str | None:
+    """Say why a test cannot explore, and what to do, if it has a database."""
+    from pytest_concurrency.plugin import DATABASE
+
+    for name in getattr(item, "fixturenames", ()):
+        if name in DATABASE:
+            return (
+                f"the fixture {name!r} is about a database, whose locks no schedule can see: a "
+                "paused worker would keep them. Write the order down: session.start(statement)."
+            )
+    return None
 
 
 def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_concurrency.explore.settings import Settings
 
 CACHE = "concurrency/tokens"
-ARGUMENTS = ("preemptions", "schedules", "seconds", "packages", "seed", "replay")
 
 
 def explore_settings(item: pytest.Item) -> Settings:
@@ -33,7 +32,7 @@ def explore_settings(item: pytest.Item) -> Settings:
     return Settings(
         **values,
         seed=session_seed(config),
-        replay=read(config, "concurrency_replay") or None,  # type: ignore[arg-type]
+        replay=read(config, "concurrency_replay"),  # type: ignore[arg-type]
         saved=tokens.get(item.nodeid),
         command=f"pytest {item.nodeid!r} --concurrency-replay={{token!r}}",
         record=lambda token: note_token(item, token),

@@ -49,15 +49,19 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def interleave() -> Callable[..., Any]:
+def interleave(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Run a body once per schedule, in every order of its workers that matters.
 
     ``@interleave`` above ``def body(run): ...`` explores at once; so does ``interleave(body)``.
     """
     from pytest_concurrency.explore.interleave import interleave as explore
+    from pytest_concurrency.plugin.arguments import database_refusal
     from pytest_concurrency.plugin.conflict import check_rival
 
     check_rival()
+    reason = database_refusal(request.node)
+    if reason is not None:
+        pytest.fail(f"{request.node.nodeid}: interleave: {reason}", pytrace=False)
     return explore
 
 

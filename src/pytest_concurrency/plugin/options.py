@@ -28,8 +28,9 @@ class Option:
 
         Args:
             flag: As typed on the command line; the ini key is derived from it.
-            kind: What its values are: ``workers``, ``count``, ``duration``, ``integer``,
-                ``choice``, ``database``, ``flag``, ``share``, ``text``, ``words``.
+            kind: What its values are: ``workers``, ``count``, ``bound``, ``duration``,
+                ``integer``, ``choice``, ``database``, ``flag``, ``share``, ``text``, ``packages``,
+                ``token``.
             default: What holds where nobody says, as it would be typed.
             metavar: What its value is called in the help.
             help: One sentence.
@@ -79,14 +80,14 @@ OPTIONS = (
     ),
     Option(
         "--concurrency-replay",
-        kind="text",
+        kind="token",
         default="",
         metavar="TOKEN",
         help="Run just this schedule in every test that explores; the token stands in the failure.",
     ),
     Option(
         "--concurrency-preemptions",
-        kind="integer",
+        kind="bound",
         default="2",
         metavar="N",
         help="Explore every order with at most this many preemptions before sampling others.",
@@ -107,7 +108,7 @@ OPTIONS = (
     ),
     Option(
         "--concurrency-packages",
-        kind="words",
+        kind="packages",
         default="",
         metavar="NAME,NAME",
         help="Installed packages to explore besides the project's own files.",

@@ -82,6 +82,10 @@ def _read_count(_: Option, found: Given) -> object:
     return int(found.text) if found.text.isdecimal() and int(found.text) >= 1 else _WRONG
 
 
+def _read_bound(_: Option, found: Given) -> object:
+    return int(found.text) if found.text.isdecimal() else _WRONG
+
+
 def _read_integer(_: Option, found: Given) -> object:
     if not found.text:
         return None
@@ -111,8 +115,29 @@ def _read_choice(option: Option, found: Given) -> object:
     raise pytest.UsageError(msg)
 
 
-def _read_words(_: Option, found: Given) -> object:
-    return tuple(word for word in found.text.replace(",", " ").split() if word)
+def _read_packages(_: Option, found: Given) -> object:
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.explore.scope import check_packages
+
+    words = tuple(found.text.replace(",", " ").split())
+    try:
+        check_packages(words, where=found.source)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    return words
+
+
+def _read_token(_: Option, found: Given) -> object:
+    if not found.text.strip():
+        return None
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.explore.schedule import parse
+
+    try:
+        parse(found.text, where=found.source)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+    return found.text
 
 
 def _read_flag(_: Option, found: Given) -> object:
@@ -135,7 +160,7 @@ def _read_database(option: Option, found: Given) -> object:
     from pytest_concurrency.errors import UsageError
 
     try:
-        check_setting(found.text, where=option.flag)
+        check_setting(found.text, where=found.remedy.rstrip(" =") or option.flag)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     return found.text
@@ -148,18 +173,21 @@ def _read_text(_: Option, found: Given) -> object:
 _READERS = {
     "workers": _read_workers,
     "count": _read_count,
+    "bound": _read_bound,
     "integer": _read_integer,
     "duration": _read_duration,
     "choice": _read_choice,
     "share": _read_share,
     "database": _read_database,
     "text": _read_text,
-    "words": _read_words,
+    "packages": _read_packages,
+    "token": _read_token,
     "flag": _read_flag,
 }
 _EXPECTED = {
     "workers": "use an integer from 1 to {most:,}, or auto",
     "count": "use an integer >= 1",
+    "bound": "use an integer >= 0",
     "integer": "use an integer",
     "duration": "use a time longer than zero",
     "choice": "use one of {choices}",
