@@ -68,11 +68,12 @@ def test_back_ends_that_are_none_are_refused(suite, names, message):
     ("test", "message"),
     [
         (
-            "def test_it():\n    pass",
+            "@pytest.mark.backends('sqlite')\ndef test_it():\n    pass",
             "the test asks for no database. Give it database_engine or separate_sessions.",
         ),
         (
             (
+                "pytestmark = pytest.mark.backends('sqlite')\n"
                 "@pytest.fixture\ndef database_engine():\n    return 1\n"
                 "def test_it(database_engine):\n    pass"
             ),
@@ -85,9 +86,47 @@ def test_back_ends_that_are_none_are_refused(suite, names, message):
 )
 def test_back_ends_of_a_test_without_database_are_refused(suite, test, message):
     """They would change nothing."""
-    ran = suite(f"import pytest\npytestmark = pytest.mark.backends('sqlite')\n{test}\n")
+    ran = suite(f"import pytest\n{test}\n")
 
     assert ran.message == f"test_it.py::test_it: @pytest.mark.backends('sqlite'): {message}"
+
+
+def test_back_ends_of_a_module_leave_the_others_alone(suite):
+    """A test of the module that asks for no database runs once."""
+    module = "import pytest\npytestmark = pytest.mark.backends('sqlite', 'memory')\n"
+    ran = suite(module + PLAIN + "def test_plain():\n    pass\n", "-v")
+
+    assert ran.outcomes == {"passed": 3}
+    assert "test_it.py::test_plain PASSED" in ran.text
+
+
+WRITTEN = "concurrency_backends = sqlite memory\n"
+
+
+def test_project_names_its_back_ends_once(suite):
+    """Every test that asks for a database runs on them; one that is marked on its own."""
+    ran = suite(ASKS.format(names="'memory'") + PLAIN.replace("asks", "both"), "-v", ini=WRITTEN)
+
+    assert ran.outcomes == {"passed": 3}
+    for name in ("asks[memory]", "both[sqlite]", "both[memory]"):
+        assert f"test_it.py::test_{name} PASSED" in ran.text
+
+
+def test_typed_back_end_goes_before_written_ones(suite):
+    """Who types one wants that one."""
+    assert suite(PLAIN, "--concurrency-db=memory", ini=WRITTEN).outcomes == {"passed": 1}
+    ran = suite(PLAIN, "--concurrency-backends=memory,sqlite", ini=WRITTEN)
+    assert ran.outcomes == {"passed": 2}
+
+
+def test_written_back_ends_that_are_none_are_refused(suite):
+    """Before any test runs, the near one named."""
+    ran = suite(PLAIN, ini="concurrency_backends = sqlite memroy\n")
+
+    assert ran.message == (
+        "--concurrency-backends: 'memroy' is no database. 'sqlite', 'memory', 'postgres' and URLs "
+        "such as 'mariadb+pymysql://user@host' are. Write --concurrency-backends=memory."
+    )
 
 
 @pytest.mark.parametrize("value", ["sqlite", "memory", "postgres"])

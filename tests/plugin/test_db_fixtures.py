@@ -317,3 +317,73 @@ def test_pool_is_held_to_objectives(suite):
 
     assert ran.outcomes == {"passed": 1, "failed": 1}
     assert "Missed: pool < 90%" in ran.text
+
+
+def test_waits_for_locks_are_held_to_objectives(suite):
+    """Steps that waited are samples of `lock wait`, without the test timing them."""
+    ran = suite(
+        """
+        import pytest
+        from sqlalchemy import text
+
+        RAISE = "UPDATE account SET balance = balance + 1"
+
+        def waits(separate_sessions):
+            with separate_sessions("ann", "bob") as (ann, bob):
+                ann.execute(text(RAISE))
+                step = bob.start(RAISE)
+                ann.commit()
+                step.result()
+
+        @pytest.mark.slo("lock wait max < 50s")
+        def test_short(separate_sessions):
+            waits(separate_sessions)
+
+        @pytest.mark.slo("lock wait max < 1ns")
+        def test_long(separate_sessions):
+            waits(separate_sessions)
+        """,
+        conftest=MODELS + METADATA,
+    )
+
+    assert ran.outcomes == {"passed": 1, "failed": 1}
+    assert "Missed: lock wait max < TIME" in ran.text
+
+
+@pytest.mark.parametrize("back_end", ["sqlite", "postgres"])
+def test_waits_of_workers_are_samples_too(suite, back_end):
+    """A statement that a worker sent by itself is found waiting, while its test has an objective."""
+    ran = suite(
+        """
+        import threading
+        import pytest
+        from sqlalchemy import text
+        from conftest import Account
+
+        RAISE = text("UPDATE account SET balance = balance + 1")
+
+        @pytest.mark.slo("lock wait max < 50s")
+        def test_crowd(request, concurrent_runner, database_engine):
+            from pytest_concurrency.plugin.leftovers import watches_key
+
+            watch = request.node.stash[watches_key][0]
+            holds = database_engine.connect()
+            holds.execute(RAISE)
+            def work():
+                with database_engine.begin() as connection:
+                    connection.execute(RAISE)
+            worker = threading.Thread(target=work)
+            worker.start()
+            while not any(statement.waits for statement in watch.statements):
+                pass
+            holds.commit()
+            holds.close()
+            worker.join()
+            assert len(watch.lock_waits_ns) == 1
+        """,
+        f"--concurrency-db={back_end}",
+        conftest=MODELS + METADATA,
+    )
+
+    assert ran.outcomes == {"passed": 1}
+    assert "nothing to judge" not in ran.text

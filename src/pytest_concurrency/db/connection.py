@@ -74,3 +74,7 @@ class WatchedConnection:
         """Whether a transaction is open, as the driver knows it."""
         known = drivers.in_transaction(self.driver)
         return self.begun_ns is not None if known is None else known
+
+    def waited_since(self, moment_ns: int) -> bool:
+        """Tell whether SQLite has refused it a lock for some time since a moment."""
+        return self.patience is not None and self.patience.refused_ns >= moment_ns

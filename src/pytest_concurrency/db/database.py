@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from pytest_concurrency.db.spares import Spare
+
 Build = Callable[["Engine"], object]
 
 POOL_SIZE = 128
@@ -62,7 +64,6 @@ class Database:
 
     Attributes:
         backend: The back end's name.
-        url: The SQLAlchemy URL.
         connect_command: What to type in a shell to look into it.
     """
 
@@ -75,17 +76,26 @@ class Database:
         drop: Callable[[], None],
         keep: Callable[[], None] = lambda: None,
         prepare: Build = lambda engine: engine,
+        spare: Spare | None = None,
     ) -> None:
         self.backend = backend
-        self.url = url
+        self._url = url
         self.connect_command = connect_command
         self._drop = drop
         self._keep = keep
         self._prepare = prepare
+        self._spare = spare
         self._read_only = False
         self._engines: list[Engine] = []
         self._async_engines: list[AsyncEngine] = []
         self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> URL:
+        """The SQLAlchemy URL."""
+        # Who connects by it finds no connection there but those of their own.
+        self._give_up_spare()
+        return self._url
 
     def engine(self, **options: Any) -> Engine:
         """Return an engine on this database, disposed of when the database is closed.
@@ -96,7 +106,9 @@ class Database:
         """
         from sqlalchemy import create_engine
 
-        engine = create_engine(self.url, **_with_pool(options))
+        engine = create_engine(self._url, **_with_pool(options))
+        if self._spare is not None:
+            self._spare.offer(engine, options)
         self._set_up(engine)
         self._engines.append(engine)
         return engine
@@ -138,6 +150,7 @@ class Database:
         Args:
             keep: Leave the database where it is, for a person to look into.
         """
+        self._give_up_spare()
         if self._async_engines:
             _run_apart(self._dispose_async)
         while self._engines:
@@ -166,6 +179,10 @@ class Database:
         if isinstance(thread, threading.Thread):
             self._threads.append(thread)
 
+    def _give_up_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+
     def _set_up(self, engine: Engine) -> None:
         from sqlalchemy import event
 
@@ -185,7 +202,7 @@ class Database:
 
     def __repr__(self) -> str:
         """Return the back end and the URL, without its password."""
-        return f"<Database {self.url.render_as_string()}>"
+        return f"<Database {self._url.render_as_string()}>"
 
 
 def _run_apart(what: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -39,6 +39,13 @@ _STATE = "SELECT STATE, INFO FROM information_schema.PROCESSLIST WHERE ID = {0}"
 class InnodbProbe:
     """Asks the InnoDB status and the list of connections."""
 
+    names_at_once = False
+
+    def waiting(self, control: Connection) -> frozenset[int]:
+        """Return the numbers of all connections that wait for a lock of InnoDB."""
+        blocks = _transactions(control).items()
+        return frozenset(number for number, block in blocks if "LOCK WAIT" in block)
+
     def blockers(self, control: Connection, number: int) -> tuple[int, ...] | None:
         """Return the connections that block another; ``None`` if it runs."""
         blocks = _transactions(control)

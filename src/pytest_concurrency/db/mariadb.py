@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+import secrets
 from itertools import count
 from typing import TYPE_CHECKING, Any, final
 
-from pytest_concurrency.db.clones import ClonedTemplate, Janitor
+from pytest_concurrency.db.clones import ClonedTemplate, Janitor, Rank
 from pytest_concurrency.db.database import Build, Database
 from pytest_concurrency.errors import MissingExtra
 
@@ -52,6 +52,7 @@ class MariadbServer:
             self._admin = create_engine(self.url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
         except ModuleNotFoundError:
             raise MissingExtra("--concurrency-db=mariadb://...", "mariadb") from None  # noqa: EM101  (MissingExtra words it)
+        self._mine = f"{_PREFIX}_{self._run}_p{os.getpid()}{secrets.token_hex(2)}"
         self._numbers = count(1)
         self._templates: dict[str, ClonedTemplate] = {}
         self._janitor = Janitor(self._admin)
@@ -65,8 +66,7 @@ class MariadbServer:
             self._build(database, build)
             found = self._templates[name] = ClonedTemplate(
                 name=name,
-                make=lambda: self._make(database),
-                wrap=self._wrap,
+                make=lambda admin: self._make(admin, database),
                 janitor=self._janitor,
                 ahead=self._ahead,
             )
@@ -115,17 +115,15 @@ class MariadbServer:
                 admin.exec_driver_sql(f"CREATE DATABASE {database}x")
             admin.exec_driver_sql("SELECT RELEASE_LOCK(%(name)s)", names)
 
-    def _make(self, template: str) -> tuple[str, Callable[[Connection], None]]:
-        name = f"{_PREFIX}_{self._run}_p{os.getpid()}_{next(self._numbers)}"
-        return name, lambda admin: _clone(admin, template, name)
-
-    def _wrap(self, name: str) -> Database:
+    def _make(self, admin: Connection, template: str) -> Database:
+        name = f"{self._mine}_{next(self._numbers)}"
+        _clone(admin, template, name)
         url = self.url.set(database=name)
         return Database(
             backend="mariadb",
             url=url,
             connect_command=_mariadb(url),
-            drop=lambda: self._janitor.do(lambda admin: _drop(admin, name)),
+            drop=lambda: self._janitor.do(lambda admin: _drop(admin, name), rank=Rank.DROP),
             keep=lambda: self._keep(name),
         )
 

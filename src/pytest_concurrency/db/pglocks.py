@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 _BLOCKERS = "SELECT pg_blocking_pids({0}) || pg_safe_snapshot_blocking_pids({0})"
 
+_WAITING = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+
 _LOCKS = """
 SELECT locktype, mode, granted, relation::regclass::text AS relation, page, tuple,
        classid, objid, objsubid
@@ -28,6 +30,12 @@ ORDER BY array_position(i.indkey::int2[], a.attnum)
 @final
 class PostgresProbe:
     """Asks ``pg_blocking_pids`` and ``pg_locks``."""
+
+    names_at_once = True
+
+    def waiting(self, control: Connection) -> frozenset[int]:
+        """Return the numbers of all processes that wait for a lock."""
+        return frozenset(control.exec_driver_sql(_WAITING).scalars())
 
     def blockers(self, control: Connection, number: int) -> tuple[int, ...] | None:
         """Return the process numbers that block another; ``None`` if it runs."""

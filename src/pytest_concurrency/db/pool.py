@@ -47,11 +47,6 @@ class PoolUse:
         """The most that was in use, as a share of the capacity."""
         return self.peak / self._limit()
 
-    def saturations(self) -> list[float]:
-        """Return the share of the capacity in use after each checkout: samples for objectives."""
-        limit = self._limit()
-        return [level / limit for level in self.levels]
-
     def _limit(self) -> int:
         if self.capacity is None:
             msg = (
@@ -81,6 +76,7 @@ class PoolWatch:
         self._out = 0
         self._levels: list[int] = []
         self._waits: list[int] = []
+        self._waiting = 0
         self._timeouts = 0
         self._invalidated = 0
         self._pool: Any = None
@@ -123,6 +119,15 @@ class PoolWatch:
                 levels=tuple(self._levels),
             )
 
+    @property
+    def waiting(self) -> int:
+        """How many have found the pool empty and wait now."""
+        return self._waiting
+
+    def _count_waiting(self, more: int) -> None:
+        with self._lock:
+            self._waiting += more
+
     def _listeners(self) -> list[tuple[str, Callable[..., None]]]:
         return [
             ("checkout", self._on_checkout),
@@ -145,12 +150,14 @@ class PoolWatch:
         def connect() -> Any:
             full = self._is_full()
             began = perf_counter_ns()
+            self._count_waiting(full)
             try:
                 return plain()
             except Exception as error:
                 self._count_timeout(error)
                 raise
             finally:
+                self._count_waiting(-full)
                 if full:
                     self._waits.append(perf_counter_ns() - began)
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, final
 
-from pytest_concurrency.db.clones import ClonedTemplate, Janitor
+from pytest_concurrency.db.clones import ClonedTemplate, Janitor, Rank
 from pytest_concurrency.db.cluster import Cluster, open_cluster
 from pytest_concurrency.db.database import Build, Database
+from pytest_concurrency.db.spares import Spares
 from pytest_concurrency.errors import InternalError, MissingExtra
 
 if TYPE_CHECKING:
@@ -64,9 +66,11 @@ class PostgresServer:
         self._admin = _admin_engine(self.url)
         self._claim = self._admin.connect()
         _claim(self._claim, self._run)
+        self._mine = f"{_PREFIX}_{self._run}_p{os.getpid()}{secrets.token_hex(2)}"
         self._numbers = count(1)
         self._templates: dict[str, ClonedTemplate] = {}
         self._janitor = Janitor(self._admin)
+        self._spares = Spares()
 
     def template(self, name: str, build: Build) -> ClonedTemplate:
         """Return the template of this name, built by ``build(engine)`` if no process has yet."""
@@ -76,8 +80,7 @@ class PostgresServer:
             self._build(database, build)
             found = self._templates[name] = ClonedTemplate(
                 name=name,
-                make=lambda: self._make(database),
-                wrap=self._wrap,
+                make=lambda admin: self._make(admin, database),
                 janitor=self._janitor,
                 ahead=self._ahead,
             )
@@ -103,7 +106,9 @@ class PostgresServer:
         if self.cluster is None:
             msg = f"{self.url.render_as_string()} was not started by the plugin."
             raise InternalError(msg)
+        self._spares.close()
         self._janitor.alone(self.cluster.restart)
+        self._spares.close()
         self._claim.invalidate()
         self._claim = self._admin.connect()
         _claim(self._claim, self._run)
@@ -111,6 +116,7 @@ class PostgresServer:
     def stop(self) -> None:
         """Drop every database that is not kept; end the server if it was started here."""
         self._janitor.stop()
+        self._spares.close()
         self._templates.clear()
         if self.cluster is None:
             _drop_run(self._claim, self._run)
@@ -133,7 +139,8 @@ class PostgresServer:
             build(engine)
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM (FREEZE, ANALYZE)")
-            engine.dispose()
+            # VACUUM removed the file that lets a backend start quickly; this writes it again.
+            engine.connect().close()
             admin.exec_driver_sql(
                 f"ALTER DATABASE {database} IS_TEMPLATE true ALLOW_CONNECTIONS false"
             )
@@ -151,22 +158,20 @@ class PostgresServer:
                 with suppress(Exception):
                     admin.exec_driver_sql("SELECT pg_advisory_unlock_all()")
 
-    def _make(self, template: str) -> tuple[str, Callable[[Connection], None]]:
-        name = f"{_PREFIX}_{self._run}_p{os.getpid()}_{next(self._numbers)}"
+    def _make(self, admin: Connection, template: str) -> Database:
+        name = f"{self._mine}_{next(self._numbers)}"
         # Without fsync, copying files is faster than writing them to the log as well.
         quick = self.cluster is not None and self.cluster.binaries.major >= _STRATEGIES
         strategy = " STRATEGY file_copy" if quick else ""
-        sql = f"CREATE DATABASE {name} TEMPLATE {template}{strategy}"
-        return name, lambda admin: _execute(admin, sql)
-
-    def _wrap(self, name: str) -> Database:
+        admin.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}")
         url = self.url.set(database=name)
         return Database(
             backend="postgres",
             url=url,
             connect_command=_psql(url),
-            drop=lambda: self._janitor.do(lambda admin: _drop(admin, name)),
+            drop=lambda: self._janitor.do(lambda admin: _drop(admin, name), rank=Rank.DROP),
             keep=lambda: self._keep(name),
+            spare=self._spares.connect(url) if self._ahead else None,
         )
 
     def _keep(self, database: str) -> None:
@@ -219,10 +224,6 @@ def _drop(connection: Connection, name: str) -> None:
     with suppress(Exception):  # a template may have to become a plain database first
         connection.exec_driver_sql(f"ALTER DATABASE {name} IS_TEMPLATE false")
     connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-def _execute(connection: Connection, sql: str) -> None:
-    connection.exec_driver_sql(sql)
 
 
 def _psql(url: Any) -> str:

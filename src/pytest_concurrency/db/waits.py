@@ -44,6 +44,15 @@ class Wait:
 class Probe(Protocol):
     """Asks one kind of database about waits."""
 
+    @property
+    def names_at_once(self) -> bool:
+        """Whether who blocks is told without delay."""
+        ...
+
+    def waiting(self, control: Connection) -> frozenset[int]:
+        """Return the numbers of all connections that wait for a lock."""
+        ...
+
     def blockers(self, control: Connection, number: int) -> tuple[int, ...] | None:
         """Return the numbers of the connections that block another; ``None`` if it runs."""
         ...
@@ -92,7 +101,7 @@ def lock_waits(watch: EngineWatch) -> dict[WatchedConnection, Wait]:
     active = [one for one in watch.connections if one.current is not None]
     probe = probe_for(watch.engine)
     if probe is None:
-        return _inferred(watch, active)
+        return inferred_waits(watch, active)
     found: dict[WatchedConnection, Wait] = {}
     control = control_engine(watch.engine)
     with control.connect() as connection:
@@ -105,7 +114,15 @@ def lock_waits(watch: EngineWatch) -> dict[WatchedConnection, Wait]:
     return found
 
 
-def _inferred(watch: EngineWatch, active: list[WatchedConnection]) -> dict[WatchedConnection, Wait]:
+def inferred_waits(
+    watch: EngineWatch, active: list[WatchedConnection]
+) -> dict[WatchedConnection, Wait]:
+    """Return which connections must be waiting for SQLite's write lock, as another has it.
+
+    Args:
+        watch: The watch of the engine.
+        active: Its connections that are busy with a statement.
+    """
     writers = [one for one in watch.connections if one.wrote]
     long_ago = perf_counter_ns() - _LONG_NS
     return {

@@ -34,6 +34,7 @@ class EngineWatch:
     Attributes:
         engine: The sync engine that is watched.
         statements: The last 20,000 statements, commits and rollbacks of all connections.
+        lock_waits_ns: How long each of them took, in nanoseconds, that waited for a lock.
     """
 
     def __init__(self, engine: Engine | AsyncEngine) -> None:
@@ -44,6 +45,7 @@ class EngineWatch:
         """
         self.engine: Engine = drivers.sync_engine(engine)
         self.statements: deque[Statement] = deque(maxlen=_KEEP)
+        self.lock_waits_ns: deque[int] = deque(maxlen=_KEEP)
         self._records: dict[WatchedConnection, None] = {}
         self._numbers = count(1)
         self._ours = count(1)
@@ -203,6 +205,8 @@ class EngineWatch:
         if statement is not None:
             statement.rows, statement.error = rows, error
             statement.ended_ns = perf_counter_ns()
+            if statement.waits or found.waited_since(statement.started_ns):
+                self.lock_waits_ns.append(statement.ended_ns - statement.started_ns)
 
     def _notice_locks(self, found: WatchedConnection, statement: Statement) -> None:
         """Keep what no server tells later: SQLite's writer, MySQL's named locks."""

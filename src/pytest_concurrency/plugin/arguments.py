@@ -155,9 +155,20 @@ def backend_id(name: str) -> str:
 
 
 def backends_of(node: pytest.Item) -> tuple[str, ...]:
-    """Return the back ends that a test is marked for, by the nearest marker."""
+    """Return the back ends that a test is marked for, by the nearest marker, or else the run's.
+
+    Whoever types ``--concurrency-db`` wants that one, whatever the project has written down.
+    """
+    from pytest_concurrency.plugin.settings import read
+
     mark = node.get_closest_marker("backends")
-    return tuple(name for name in mark.args if isinstance(name, str)) if mark is not None else ()
+    if mark is not None:
+        return tuple(name for name in mark.args if isinstance(name, str))
+    typed = [node.config.getoption(name) for name in ("concurrency_backends", "concurrency_db")]
+    if typed[0] is None and typed[1] is not None:
+        return ()
+    names = read(node.config, "concurrency_backends")
+    return names if isinstance(names, tuple) else ()
 
 
 def _check_backends(item: pytest.Item, mark: pytest.Mark) -> None:
@@ -174,6 +185,9 @@ def _check_backends(item: pytest.Item, mark: pytest.Mark) -> None:
             raise _refuse(item, mark, text)
     names = getattr(item, "fixturenames", ())
     if "database_backend" not in names:
+        is_its_own = any(own is mark for own in item.own_markers)
+        if not is_its_own and "database_engine" not in names:
+            return  # the module or class has others that ask for one
         text = "the test asks for no database. Give it database_engine or separate_sessions."
         if "database_engine" in names:
             text = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
     from pytest_concurrency.db.leaks import LeakReport
     from pytest_concurrency.db.watch import EngineWatch
+    from pytest_concurrency.slo.samples import Samples
 
 NAME = "concurrency-slo-databases"
+LOCK_WAIT = "lock wait"
 CAN_BE_ASKED = ("postgresql", "mysql", "mariadb")
 
 watches_key: pytest.StashKey[list[EngineWatch]] = pytest.StashKey()
 """On an item: what watches the engines that it uses."""
+waits_key: pytest.StashKey[list[Iterable[int]]] = pytest.StashKey()
+"""On an item: how long statements waited for locks, by engine, in nanoseconds."""
 
 
 def watched(item: pytest.Item, engine: Any, request: Any) -> EngineWatch:
@@ -44,8 +48,31 @@ def watched(item: pytest.Item, engine: Any, request: Any) -> EngineWatch:
             return watch
     watch = EngineWatch(engine).start()
     watches.append(watch)
+    item.stash.setdefault(waits_key, []).append(watch.lock_waits_ns)
     request.addfinalizer(partial(check_leaks, item, watch))
+    if _asks_for_waits(item):
+        from pytest_concurrency.db.sampler import WaitSampler
+
+        request.addfinalizer(WaitSampler(watch).stop)
     return watch
+
+
+def _asks_for_waits(item: pytest.Item) -> bool:
+    from pytest_concurrency.plugin.objectives import goals_of
+
+    if item.get_closest_marker("slo") is None:
+        return False
+    return any(goal.objective.series == LOCK_WAIT for goal in goals_of(item))
+
+
+def lock_waits_of(item: pytest.Item) -> dict[str, Samples]:
+    """Return how long a test's statements waited for locks, by the name objectives know."""
+    waits = [wait for each in item.stash.get(waits_key, []) for wait in each]
+    if not waits:
+        return {}
+    from pytest_concurrency.slo.samples import Samples
+
+    return {LOCK_WAIT: Samples.of(waits)}
 
 
 def check_leaks(item: pytest.Item, watch: EngineWatch) -> None:

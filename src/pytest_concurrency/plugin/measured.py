@@ -29,7 +29,7 @@ def evidence_of_item(item: pytest.Item, seconds: float) -> Evidence:
         merged = Evidence(latency=own, calls=1, seconds=seconds)
     memory_bytes = item.stash.get(memory_key, None)
     pool_use, waits = pool_of(item)
-    series = {**merged.series, **({} if waits is None else {"pool wait": waits})}
+    series = {**waits, **merged.series}
     return replace(merged, memory_bytes=memory_bytes, pool_use=pool_use, series=series)
 
 
@@ -39,21 +39,23 @@ def complete(item: pytest.Item, timer: PerfTimer) -> None:
 
     timer.facts.memory_bytes = item.stash.get(memory_key, None)
     timer.facts.pool_use, waits = pool_of(item)
-    if waits is not None:
-        timer.facts.series["pool wait"] = waits
+    for name, samples in waits.items():
+        timer.facts.series.setdefault(name, samples)
 
 
-def pool_of(item: pytest.Item) -> tuple[float | None, Samples | None]:
-    """Return what is known of the test's pool, if it was watched."""
+def pool_of(item: pytest.Item) -> tuple[float | None, dict[str, Samples]]:
+    """Return how full the test's pool was, if it was watched, and how long who waited."""
     from pytest_concurrency.plugin.databases import pool_key
+    from pytest_concurrency.plugin.leftovers import lock_waits_of
     from pytest_concurrency.slo.samples import Samples
 
+    waits = lock_waits_of(item)
     watch = item.stash.get(pool_key, None)
     if watch is None:
-        return None, None
+        return None, waits
     use = watch.use
     share = use.saturation if use.capacity is not None else None
-    return share, Samples.of(use.waits_ns)
+    return share, {**waits, "pool wait": Samples.of(use.waits_ns)}
 
 
 def samples_record(item: pytest.Item) -> dict[str, Any] | None:

@@ -29,8 +29,8 @@ class Option:
         Args:
             flag: As typed on the command line; the ini key is derived from it.
             kind: What its values are: ``workers``, ``count``, ``bound``, ``duration``,
-                ``integer``, ``choice``, ``database``, ``flag``, ``share``, ``text``, ``packages``,
-                ``token``.
+                ``integer``, ``backends``, ``choice``, ``database``, ``flag``, ``share``, ``text``,
+                ``packages``, ``token``.
             default: What holds where nobody says, as it would be typed.
             metavar: What its value is called in the help.
             help: One sentence.
@@ -120,6 +120,14 @@ OPTIONS = (
         metavar="NAME|URL",
         help="Where tests have their databases: sqlite, memory (SQLite in memory), postgres "
         "(started for the session, no server needed), or an SQLAlchemy URL.",
+    ),
+    Option(
+        "--concurrency-backends",
+        kind="backends",
+        default="",
+        metavar="NAME,NAME",
+        help="Run every test that asks for a database once on each of these, unless its marker "
+        "names others.",
     ),
     Option(
         "--concurrency-sqlite-begin",

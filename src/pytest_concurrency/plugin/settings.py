@@ -166,6 +166,13 @@ def _read_database(option: Option, found: Given) -> object:
     return found.text
 
 
+def _read_backends(option: Option, found: Given) -> object:
+    names = found.text.replace(",", " ").split()
+    for name in names:
+        _read_database(option, found._replace(text=name))
+    return tuple(names)
+
+
 def _read_text(_: Option, found: Given) -> object:
     return found.text
 
@@ -179,6 +186,7 @@ _READERS = {
     "choice": _read_choice,
     "share": _read_share,
     "database": _read_database,
+    "backends": _read_backends,
     "text": _read_text,
     "packages": _read_packages,
     "token": _read_token,
