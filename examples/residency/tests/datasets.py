@@ -11,6 +11,7 @@ from residency.data.roster import (
     LARGE,
     MEDIUM,
     SMALL,
+    VAST,
     Roster,
     make_blocks,
     make_people,
@@ -40,6 +41,7 @@ SMALL_PLAN = dataset("700 assignments", filled(SMALL))
 MEDIUM_PLAN = dataset("2800 assignments", filled(MEDIUM))
 LARGE_PLAN = dataset("5600 assignments", filled(LARGE))
 HUGE_PLAN = dataset("16800 assignments", filled(HUGE))
+VAST_PLAN = dataset("168000 assignments", filled(VAST))
 
 
 @pytest.fixture
@@ -88,3 +90,9 @@ def large_assignment_dataset(large_dataset):
 def huge_dataset(large_dataset):
     """100 residents, twelve weeks, 16,800 assignments."""
     return large_dataset(HUGE_PLAN)
+
+
+@pytest.fixture
+def vast_dataset(large_dataset):
+    """1,000 residents, twelve weeks, 168,000 assignments."""
+    return large_dataset(VAST_PLAN)

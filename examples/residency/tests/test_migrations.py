@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from alembic import op
 from alembic.autogenerate import compare_metadata
+from alembic.config import CommandLine
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, String, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from residency.cli import check
 from residency.settings import Settings
 from residency.store.migrate import is_current, upgrade
 from residency.store.models import Base
+
+HOME = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +93,59 @@ def test_upgrade_that_breaks_leaves_no_table(bare, monkeypatch):
     monkeypatch.setattr(op, "create_table", break_half_way)
     with pytest.raises(OSError, match="swap_request"):
         upgrade(bare)
+    assert inspect(bare).get_table_names() == []
+
+
+# --- as somebody types it ---
+
+
+@pytest.fixture
+def alembic(bare, monkeypatch):
+    """Do what ``alembic ...`` does, in the example's folder, on this test's database."""
+    monkeypatch.chdir(HOME)
+    monkeypatch.setenv("RESIDENCY_DATABASE_URL", bare.url.render_as_string(hide_password=False))
+    return CommandLine("alembic").main
+
+
+def test_alembic_upgrade_head_and_downgrade_base(alembic, bare):
+    """Store: up by command equals the models, down leaves nothing, and up again is possible."""
+    alembic(["upgrade", "head"])
+    migrated = shape(bare)
+    assert is_current(bare)
+    alembic(["downgrade", "base"])
+    assert shape(bare) == {}
+    assert not is_current(bare)
+    alembic(["upgrade", "head"])
+    assert shape(bare) == migrated
+    Base.metadata.drop_all(bare)
+    Base.metadata.create_all(bare)
+    assert shape(bare) == migrated
+
+
+def test_alembic_check_finds_no_difference(alembic):
+    """Store: ``alembic check`` ends well: the models ask for no further migration."""
+    alembic(["upgrade", "head"])
+    alembic(["check"])
+
+
+def test_mutant_model_without_migration_is_noticed(alembic, monkeypatch):
+    """Store mutant: a column that the models have and no migration makes is named."""
+    alembic(["upgrade", "head"])
+    table = Base.metadata.tables["student"]
+    added = Column("email", String(80))
+    table.append_column(added)
+    try:
+        with pytest.raises(SystemExit):
+            alembic(["check"])
+    finally:
+        table._columns.remove(added)
+
+
+def test_alembic_writes_statements_instead_of_sending_them(alembic, bare, capsys):
+    """Store: ``alembic upgrade head --sql`` writes what makes each table, and makes none."""
+    alembic(["upgrade", "head", "--sql"])
+    written = capsys.readouterr().out
+    assert all(f"CREATE TABLE {name} (" in written for name in Base.metadata.tables)
     assert inspect(bare).get_table_names() == []
 
 

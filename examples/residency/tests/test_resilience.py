@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from datetime import date, timedelta
 from itertools import combinations
 
 import circuitbreaker
@@ -9,9 +11,11 @@ import numpy as np
 import pytest
 from pytest_concurrency import assert_slo
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
 
-from residency.data.roster import FIRST_DAY, LARGE, SMALL
+from residency.data.datasets import write
+from residency.data.roster import FIRST_DAY, LARGE, SMALL, Size, make_roster
 from residency.domain.burnout import contacts, spread
 from residency.domain.contingency import Cover
 from residency.domain.defence import Defence
@@ -31,15 +35,25 @@ from residency.store.models import Assignment, Block, ScheduleRun
 
 both = pytest.mark.backends("sqlite", "postgres")
 FOUR_WEEKS = {"first_day": FIRST_DAY, "last_day": LARGE.last_day}
+TINY = Size(residents=8, weeks=1)
+WEEK = {"first_day": FIRST_DAY, "last_day": FIRST_DAY + timedelta(days=6)}
 TWO_WEEKS = {"first_day": FIRST_DAY, "last_day": SMALL.last_day}
+
+
+def rosters(plan):
+    """Return who does what in each block."""
+    found = [[] for _ in plan.blocks]
+    columns = (plan.person.tolist(), plan.block.tolist(), plan.template.tolist())
+    for who, when, what in zip(*columns, strict=True):
+        found[when].append((who, what))
+    return found
 
 
 def broken_without(plan, missing):
     """Return the blocks that break without some people, counted one by one."""
     broken = set()
-    rows = list(zip(plan.person.tolist(), plan.block.tolist(), plan.template.tolist(), strict=True))
-    for block, (_, day, half) in enumerate(plan.blocks):
-        there = [(who, what) for who, when, what in rows if when == block and who not in missing]
+    for (_, day, half), roster in zip(plan.blocks, rosters(plan), strict=True):
+        there = [(who, what) for who, what in roster if who not in missing]
         residents = [(plan.people[who].year, what) for who, what in there if plan.people[who].year]
         faculty = len(there) - len(residents)
         for number, kind in enumerate(plan.templates):
@@ -74,9 +88,11 @@ def test_contingency_as_by_brute_force(small_dataset):
     wanted = {(plan.people[who].name,): gaps for who, gaps in alone.items() if gaps}
     assert {one.missing: named(one) for one in found.singles} == wanted
     pairs = {one.missing: named(one) for one in found.pairs}
-    for one, other in list(combinations(range(len(plan.people)), 2))[::7]:
+    tried = list(combinations(range(len(plan.people)), 2))
+    for one, other in tried:
         gaps = broken_without(plan, {one, other}) - nobody - alone[one] - alone[other]
-        assert pairs.get((plan.people[one].name, plan.people[other].name), set()) == gaps
+        assert pairs.pop((plan.people[one].name, plan.people[other].name), set()) == gaps
+    assert (len(tried), pairs) == (528, {})
 
 
 @pytest.mark.performance
@@ -91,6 +107,25 @@ def test_contingency_of_all_pairs_of_130_people(large_assignment_dataset, perf_t
     assert (len(found.singles), len(found.pairs)) == (30, 330)
     assert all(one.gaps for one in (*found.singles, *found.pairs))
     assert_slo(perf_timer, "p50 < 500ms")
+
+
+@both
+def test_nobody_planned_is_no_loss(database_engine):
+    """2.7, edge: without people, and without blocks, nothing breaks and nothing is divided by."""
+    with Session(database_engine) as session:
+        found = contingency(session, **FOUR_WEEKS)
+        assert (found.broken_already, found.singles, found.pairs) == ((), (), ())
+        assert defence(session, **FOUR_WEEKS).score == 100.0
+        assert burnout(session, **FOUR_WEEKS).reproduction_number == 0.0
+
+
+@both
+def test_all_times_are_those_with_blocks(small_dataset):
+    """2.7, edge: asked about years 1 to 9999, the answers are those of the planned weeks."""
+    always = {"first_day": date.min, "last_day": date.max}
+    with Session(small_dataset) as session:
+        assert contingency(session, **always) == contingency(session, **TWO_WEEKS)
+        assert burnout(session, **always) == burnout(session, **TWO_WEEKS)
 
 
 def test_mutant_that_counts_only_heads_is_noticed(monkeypatch):
@@ -261,6 +296,122 @@ def test_half_open_lets_one_through(clock):
     assert probes_at_once(half_open(clock)) == 1
 
 
+@pytest.mark.parametrize("outcome", ["planned", "failed"])
+def test_late_answers_do_not_move_an_open_breaker(clock, outcome):
+    """2.7: a call that began before the breaker opened neither closes it nor keeps it open."""
+    breaker = Breaker("planner", failures=1, recovery_seconds=30)
+
+    def late():
+        breaker.call(fail, otherwise=refuse)
+        clock.now += 29
+        return fail() if outcome == "failed" else "planned"
+
+    assert breaker.call(late, otherwise=refuse) == ("fallback" if outcome == "failed" else outcome)
+    assert breaker.state == "open"
+    clock.now += 1
+    assert breaker.state == "half_open"
+
+
+class Late(Breaker):
+    """A mutant: counts what ends, whenever it began."""
+
+    def _note(self, error, admitted):
+        self._counts.__exit__(type(error) if error else None, error, None)
+
+
+def test_mutant_that_counts_late_answers_is_noticed(clock):
+    """2.7: a late success would close a breaker that is open for good reason."""
+    breaker = Late("planner", failures=1)
+
+    def late():
+        breaker.call(fail, otherwise=refuse)
+        return "planned"
+
+    breaker.call(late, otherwise=refuse)
+    assert breaker.state == "closed"
+
+
+def one_of_two_is_asked(interleave, clock, kind):
+    """Explore two callers of a half-open breaker around something that still fails."""
+
+    @interleave(packages=["circuitbreaker"], seconds=20)
+    def body(run):
+        breaker, asked = half_open(clock, kind), []
+
+        def still_failing():
+            asked.append(1)
+            fail()
+
+        def call():
+            return breaker.call(still_failing, otherwise=refuse)
+
+        assert run(call, call) == ["fallback", "fallback"]
+        assert len(asked) == 1
+        assert breaker.state == "open"
+
+
+def test_one_caller_tries_in_every_order(interleave, clock):
+    """2.7: of two callers who find it half open one asks what still fails, in every order."""
+    one_of_two_is_asked(interleave, clock, Breaker)
+
+
+class Unlocked(Breaker):
+    """A mutant: nobody waits for anybody."""
+
+    @contextmanager
+    def _admission(self):
+        yield self.state
+
+
+def test_mutant_without_the_one_caller_is_found(interleave, clock):
+    """2.7 mutant: there is an order in which both ask."""
+    with pytest.raises(AssertionError, match=r"assert 2 == 1"):
+        one_of_two_is_asked(interleave, clock, Unlocked)
+
+
+class NoLock:
+    """A lock that locks nothing."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+
+class Uncounted(Breaker):
+    """A mutant: failures are counted without a lock."""
+
+    def __init__(self, *given, **named):
+        super().__init__(*given, **named)
+        self._counting = NoLock()
+
+
+def two_failures_open_it(interleave, clock, kind):
+    """Explore two callers who fail at once."""
+
+    @interleave(packages=["circuitbreaker"], seconds=20)
+    def body(run):
+        breaker = kind("planner", failures=2)
+
+        def call():
+            return breaker.call(fail, otherwise=refuse)
+
+        run(call, call)
+        assert breaker.state == "open"
+
+
+def test_failures_at_once_are_all_counted(interleave, clock):
+    """2.7: two failures at once are two, in every order."""
+    two_failures_open_it(interleave, clock, Breaker)
+
+
+def test_mutant_that_counts_without_a_lock_is_found(interleave, clock):
+    """2.7 mutant: there is an order in which one of the two failures is lost."""
+    with pytest.raises(AssertionError, match="closed"):
+        two_failures_open_it(interleave, clock, Uncounted)
+
+
 class Everybody(Breaker):
     """A mutant: the library's own half-open state."""
 
@@ -326,6 +477,127 @@ def test_fallback_is_deployed_and_rolled_back(large_assignment_dataset):
         session.add(free)
         session.commit()
         assert free.id > 5_600
+
+
+@both
+def test_fallback_over_http(service, sessions):
+    """2.7: deployed and rolled back over HTTP; the answers tell what it filled, not what it keeps."""
+    with sessions.begin() as session:
+        write(session, make_roster(SMALL))
+        before = snapshot(session)
+    days = {name: str(day) for name, day in TWO_WEEKS.items()}
+    answer = service.post("/fallbacks", json={**days, "missing": [1]})
+    run = answer.json()
+    assert (answer.status_code, run["is_fallback"]) == (201, True)
+    assert run["statistics"].keys() == {"planner", "filled", "empty"}
+    shifts = service.get("/resilience/contingency", params=days).json()
+    assert shifts["broken_already"] == []
+    again = service.post(f"/fallbacks/{run['id']}/roll-back")
+    assert (again.status_code, again.json()["status"]) == (200, "rolled back")
+    with sessions() as session:
+        assert snapshot(session) == before
+    refused = service.post(f"/fallbacks/{run['id']}/roll-back")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        f"Run {run['id']} is no fallback that is in force.",
+    )
+
+
+@both
+def test_fallback_without_blocks_is_refused(service):
+    """2.7: days without blocks are refused with what to name, and no run is entered."""
+    days = {"first_day": "2031-01-05", "last_day": "2031-01-06"}
+    answer = service.post("/fallbacks", json=days)
+    assert (answer.status_code, answer.json()["title"]) == (422, "No blocks")
+    assert service.get("/schedule-runs").json() == []
+
+
+@both
+def test_calculations_over_http(service, sessions):
+    """2.7: contingency, defence and burnout as the service works them out."""
+    with sessions.begin() as session:
+        write(session, make_roster(SMALL))
+        cover = contingency(session, **TWO_WEEKS)
+        rated = defence(session, **TWO_WEEKS)
+        grown = burnout(session, **TWO_WEEKS)
+    days = {name: str(day) for name, day in TWO_WEEKS.items()}
+    found = service.get("/resilience/contingency", params={**days, "limit": 3}).json()
+    assert (found["critical_people"], found["critical_pairs"]) == (
+        len(cover.singles),
+        len(cover.pairs),
+    )
+    assert found["singles"][0]["missing"] == list(cover.singles[0].missing)
+    assert found["singles"][0]["gaps"][0]["day"] == str(cover.singles[0].gaps[0].day)
+    told = service.get("/resilience/defence", params=days).json()
+    assert (told["level"], told["score"]) == (rated.level, rated.score)
+    rt = service.get("/resilience/burnout", params=days).json()
+    assert rt["reproduction_number"] == pytest.approx(grown.reproduction_number)
+    assert [one["person"] for one in rt["drivers"]] == [name for name, _ in grown.drivers]
+
+
+@both
+def test_two_fallbacks_at_once_both_go_back(small_dataset, concurrent_runner):
+    """2.7: the second one replaces the first whole; rolled back in turn, both leave no trace."""
+    sessions = sessionmaker(small_dataset)
+    with sessions() as session:
+        before = snapshot(session)
+
+    def deploy():
+        with sessions.begin() as session:
+            return deploy_fallback(session, **TWO_WEEKS).id
+
+    runs = concurrent_runner(deploy, workers=8).raise_errors().values
+    for run in sorted(runs, reverse=True):
+        with sessions.begin() as session:
+            roll_back(session, run)
+    with sessions() as session:
+        assert snapshot(session) == before
+
+
+@both
+def test_fallback_waits_for_whoever_changes_the_schedule(separate_sessions, sessions):
+    """2.7: a deployment waits for one that is not committed yet, and replaces what that one made."""
+    with sessions.begin() as session:
+        write(session, make_roster(TINY))
+    with separate_sessions("ann", "bob") as (ann, bob):
+        first = deploy_fallback(ann, **WEEK).id
+        waiting = bob.start(deploy_fallback, **WEEK)
+        assert waiting.blocked_by == ["ann"]
+        ann.commit()
+        replaced = waiting.result().statistics["replaced"]
+        bob.commit()
+    assert {row[fallback.KEPT.index("run_id")] for row in replaced} == {first}
+
+
+@pytest.mark.backends("postgres")
+def test_mutant_fallback_without_the_lock_is_noticed(separate_sessions, sessions, monkeypatch):
+    """2.7 mutant: without the lock two deployments put people into one block twice, or lose one."""
+    monkeypatch.setattr(fallback, "take_lock", lambda _session, _name: None)
+    with sessions.begin() as session:
+        write(session, make_roster(TINY))
+    with separate_sessions("ann", "bob") as (ann, bob):
+        deploy_fallback(ann, **WEEK)
+        waiting = bob.start(deploy_fallback, **WEEK)
+        ann.commit()
+        with pytest.raises(IntegrityError, match="assignment"):
+            waiting.result()
+
+
+@pytest.mark.parametrize("step", ["deploy", "roll back"])
+def test_mutant_fallback_that_ignores_a_generation_is_noticed(small_dataset, monkeypatch, step):
+    """2.7 mutant: without the check both go ahead though a run will replace what they write."""
+    with Session(small_dataset) as session:
+        run = deploy_fallback(session, **TWO_WEEKS)
+        session.add(ScheduleRun(**TWO_WEEKS, status="running"))
+        session.flush()
+        act = {
+            "deploy": lambda: deploy_fallback(session, **TWO_WEEKS),
+            "roll back": lambda: roll_back(session, run.id),
+        }[step]
+        with pytest.raises(FallbackRefused):
+            act()
+        monkeypatch.setattr(fallback, "is_generating", lambda _session: False)
+        assert act().status in {"done", "rolled back"}
 
 
 @both

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import date
 from itertools import count
 
@@ -280,6 +281,8 @@ def test_wrong_inputs_are_answered_with_what_to_change(service, engine, concurre
 
 
 YEAR = b'"academic_year": "2026/2027"'
+TOO_DEEP = 422 if sys.version_info >= (3, 12) else 400
+"""Python 3.11 gives up while it reads, later ones read what is then refused."""
 STRANGE = {
     "no number": (b'{%b, "content": {"a": NaN}}', 422),
     "infinite number": (b'{%b, "content": {"a": 1e999}}', 422),
@@ -290,7 +293,7 @@ STRANGE = {
     "number of 5000 digits": (b'{%b, "content": {"a": ' + b"9" * 5000 + b"}}", 400),
     "20 levels": (b'{%b, "content": ' + b'{"a":' * 20 + b"1" + b"}" * 21, 201),
     "21 levels": (b'{%b, "content": ' + b'{"a":' * 21 + b"1" + b"}" * 22, 422),
-    "5000 levels": (b'{%b, "content": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, 422),
+    "5000 levels": (b'{%b, "content": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, TOO_DEEP),
     "100000 levels": (b'{%b, "content": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", 400),
     "cut off": (b"{%b", 422),
     "not UTF-8": (b"\xff\xfe", 422),

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from residency.domain.hours import Violation, hours_by_day, long_weeks, missing_days_off
+from residency.domain.hours import WEEKS, Violation, hours_by_day, long_weeks, missing_days_off
 from residency.domain.supervision import YEARS, unsupervised
 from residency.store.models import Assignment, Block, Person, RotationTemplate
 
@@ -45,14 +45,23 @@ class Plan:
         people: Rows of ``Person``, in order of their numbers; ``person`` counts in them.
         blocks: Rows of ``Block``, in order of time; ``block`` counts in them.
         templates: Rows of ``RotationTemplate``; ``template`` counts in them.
+        first_day: The first day that is judged.
+        last_day: The last one.
     """
 
+    first_day: date
+    last_day: date
     people: Sequence[Any]
     blocks: Sequence[Any]
     templates: Sequence[Any]
     person: Numbers
     block: Numbers
     template: Numbers
+
+    @property
+    def days(self) -> int:
+        """How many days are judged."""
+        return (self.last_day - self.first_day).days + 1
 
     @property
     def years(self) -> Numbers:
@@ -78,29 +87,33 @@ class Plan:
 
 def validate(session: Session, *, first_day: date, last_day: date) -> Report:
     """Check every rule on everybody's assignments from one day to another."""
-    plan = read_plan(session, first_day=first_day, last_day=last_day)
+    return report_on(read_plan(session, first_day=first_day, last_day=last_day))
+
+
+def report_on(plan: Plan) -> Report:
+    """Check every rule on a plan that was read."""
     if not len(plan.person):
         return Report(assignments=0, violations=())
-    violations = tuple(chain(_hours(plan, first_day, last_day), _supervision(plan)))
+    violations = tuple(chain(_hours(plan), _supervision(plan)))
     return Report(assignments=len(plan.person), violations=violations)
 
 
-def resident_hours(plan: Plan, *, first_day: date, last_day: date) -> npt.NDArray[np.float64]:
-    """Return the hours of each person and day; the rows of faculty are zero."""
-    days = np.array([(one.day - first_day).days for one in plan.blocks], dtype=np.int64)
+def resident_hours(plan: Plan) -> npt.NDArray[np.float64]:
+    """Return the hours of each person and judged day; the rows of faculty are zero."""
+    days = np.array([(one.day - plan.first_day).days for one in plan.blocks], dtype=np.int64)
     is_resident = plan.years[plan.person] > 0
     return hours_by_day(
         people=plan.person[is_resident],
         days=days[plan.block[is_resident]],
         hours=plan.hours[is_resident],
-        shape=(len(plan.people), (last_day - first_day).days + 1),
+        shape=(len(plan.people), plan.days),
     )
 
 
-def _hours(plan: Plan, first_day: date, last_day: date) -> Iterator[Violation]:
-    by_day = resident_hours(plan, first_day=first_day, last_day=last_day)
-    yield from long_weeks(by_day, plan.names, first_day)
-    yield from missing_days_off(by_day, plan.names, first_day)
+def _hours(plan: Plan) -> Iterator[Violation]:
+    by_day = resident_hours(plan)
+    yield from long_weeks(by_day, plan.names, plan.first_day)
+    yield from missing_days_off(by_day, plan.names, plan.first_day)
 
 
 def _supervision(plan: Plan) -> Iterator[Violation]:
@@ -113,8 +126,9 @@ def supervision_counts(plan: Plan) -> tuple[Numbers, Numbers]:
     years = plan.years[plan.person]
     blocks = len(plan.blocks)
     counted = (years == 0) | plan.is_supervised
-    cells = plan.block[counted] * (len(YEARS) + 1) + years[counted]
-    table = np.bincount(cells, minlength=blocks * (len(YEARS) + 1)).reshape(blocks, -1)
+    columns = len(YEARS) + 1
+    cells = plan.block[counted] * columns + years[counted]
+    table = np.bincount(cells, minlength=blocks * columns).reshape(blocks, columns)
     return table[:, 1:], table[:, 0]
 
 
@@ -143,13 +157,31 @@ def read_plan(session: Session, *, first_day: date, last_day: date) -> Plan:
             kind.id
         )
     ).all()
+    begin, end = _judged(blocks, first_day, last_day)
     return Plan(
+        first_day=begin,
+        last_day=end,
         people=people,
         blocks=blocks,
         templates=templates,
         person=_places(columns[0], people),
         block=_places(columns[1], blocks),
         template=_places(columns[2], templates),
+    )
+
+
+def _judged(blocks: Sequence[Any], first_day: date, last_day: date) -> tuple[date, date]:
+    """Return the asked days without those too far from any block to change a four-week average.
+
+    Whoever asks about all times is answered about those in which something can be planned.
+    """
+    if not blocks:
+        return first_day, first_day
+    reach = WEEKS * 7 - 1
+    begin, end = blocks[0].day.toordinal() - reach, blocks[-1].day.toordinal() + reach
+    return (
+        date.fromordinal(max(first_day.toordinal(), begin)),
+        date.fromordinal(min(last_day.toordinal(), end)),
     )
 
 

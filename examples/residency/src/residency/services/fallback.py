@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from residency.domain.greedy import HalfDay, Need, Worker, fill
 from residency.services.errors import Refusal
-from residency.services.generation import Draft, Place, get_run
+from residency.services.generation import Draft, Place, get_run, require_blocks
 from residency.services.locks import take_lock
 from residency.services.swaps import SCHEDULE_LOCK, is_generating
 from residency.store.models import (
@@ -81,11 +81,13 @@ def deploy_fallback(
 
     Raises:
         FallbackRefused: A schedule is being generated, which would replace it.
+        NothingToPlan: There are no blocks between the days.
     """
     take_lock(session, SCHEDULE_LOCK)
     if is_generating(session):
         detail = "A schedule is being generated and would replace the fallback."
         raise FallbackRefused(detail, advice="Wait until the run has ended, then deploy.")
+    require_blocks(session, first_day, last_day)
     draft = fallback_draft(session, first_day=first_day, last_day=last_day, missing=missing)
     replaced = _take_away(session, first_day, last_day)
     run = ScheduleRun(

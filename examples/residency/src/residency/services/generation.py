@@ -48,14 +48,23 @@ def begin_run(session: Session, *, first_day: date, last_day: date) -> ScheduleR
         NothingToPlan: There are no blocks between the days.
     """
     take_lock(session, SCHEDULE_LOCK)
-    blocks = select(Block.id).where(Block.day.between(first_day, last_day)).limit(1)
-    if session.scalar(blocks) is None:
-        detail = f"There are no blocks from {first_day} to {last_day}."
-        raise NothingToPlan(detail, advice="Name days that have blocks, the first one first.")
+    require_blocks(session, first_day, last_day)
     run = ScheduleRun(first_day=first_day, last_day=last_day, status="waiting")
     session.add(run)
     session.flush()
     return run
+
+
+def require_blocks(session: Session, first_day: date, last_day: date) -> None:
+    """Refuse days without any block.
+
+    Raises:
+        NothingToPlan: There are no blocks between the days.
+    """
+    blocks = select(Block.id).where(Block.day.between(first_day, last_day)).limit(1)
+    if session.scalar(blocks) is None:
+        detail = f"There are no blocks from {first_day} to {last_day}."
+        raise NothingToPlan(detail, advice="Name days that have blocks, the first one first.")
 
 
 def start_next(session: Session) -> int | None:

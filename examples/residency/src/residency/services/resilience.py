@@ -10,7 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from circuitbreaker import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN, CircuitBreaker  # type: ignore[import-untyped]
+from circuitbreaker import STATE_HALF_OPEN, STATE_OPEN, CircuitBreaker  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session
 
 from residency.domain.burnout import Spread, contacts, spread
@@ -21,9 +21,9 @@ from residency.domain.supervision import RESIDENTS_PER_FACULTY, faculty_needed
 from residency.services.compliance import (
     Plan,
     read_plan,
+    report_on,
     resident_hours,
     supervision_counts,
-    validate,
 )
 from residency.services.fallback import fallback_draft
 from residency.services.generation import Draft, Planner
@@ -91,7 +91,9 @@ def burnout(session: Session, *, first_day: date, last_day: date) -> Spread:
     plan = read_plan(session, first_day=first_day, last_day=last_day)
     activities = np.full((len(plan.people), len(plan.blocks)), NOWHERE, dtype=np.int64)
     activities[plan.person, plan.block] = plan.template
-    weeks = ((last_day - first_day).days + 1) / 7
+    if not plan.blocks:
+        return spread(contacts(activities[:0]), np.zeros(0), [], observed_weeks=1)
+    weeks = ((plan.blocks[-1].day - plan.blocks[0].day).days + 1) / 7
     hours = np.bincount(plan.person, weights=plan.hours, minlength=len(plan.people)) / weeks
     return spread(contacts(activities), hours, plan.names, observed_weeks=weeks)
 
@@ -99,13 +101,12 @@ def burnout(session: Session, *, first_day: date, last_day: date) -> Spread:
 def defence(session: Session, *, first_day: date, last_day: date) -> Defence:
     """Rate each layer of the defence of what is planned."""
     plan = read_plan(session, first_day=first_day, last_day=last_day)
-    report = validate(session, first_day=first_day, last_day=last_day)
+    report = report_on(plan)
     people = {one.person for one in report.violations if one.person}
     residents, faculty = supervision_counts(plan)
     unsupervised = int((faculty < faculty_needed(residents)).sum())
     judged = int((plan.years > 0).sum()) + len(plan.blocks)
-    hours = resident_hours(plan, first_day=first_day, last_day=last_day)
-    averages = weekly_averages(hours)
+    averages = weekly_averages(resident_hours(plan))
     one, two = cover_of(plan).safe_shares()
     filled = fallback_draft(session, first_day=first_day, last_day=last_day)
     return Defence(
@@ -145,34 +146,39 @@ class Breaker:
 
     def call(self, function: Callable[[], T], *, otherwise: Callable[[], T]) -> T:
         """Call a function, or what is done otherwise if it fails or is not to be asked."""
-        with self._admission() as is_admitted:
-            if is_admitted:
+        with self._admission() as admitted:
+            if admitted != STATE_OPEN:
                 try:
                     found = function()
                 except Exception as error:  # noqa: BLE001 - whatever fails, it failed
-                    self._note(error)
+                    self._note(error, admitted)
                 else:
-                    self._note(None)
+                    self._note(None, admitted)
                     return found
         return otherwise()
 
     @contextmanager
-    def _admission(self) -> Iterator[bool]:
-        """Say whether to go on: if half open, only the first."""
+    def _admission(self) -> Iterator[str]:
+        """Say in which state a caller goes on, which is open for those who do not.
+
+        If half open, only the first one does.
+        """
         state = self.state
         if state != STATE_HALF_OPEN:
-            yield state == STATE_CLOSED
+            yield state
             return
         is_first = self._trying.acquire(blocking=False)
         try:
-            yield is_first and self.state != STATE_OPEN
+            yield self.state if is_first else STATE_OPEN
         finally:
             if is_first:
                 self._trying.release()
 
-    def _note(self, error: Exception | None) -> None:
+    def _note(self, error: Exception | None, admitted: str) -> None:
+        """Count how a call ended, unless it began before the breaker opened or closed."""
         with self._counting:
-            self._counts.__exit__(type(error) if error else None, error, None)
+            if self.state == admitted:
+                self._counts.__exit__(type(error) if error else None, error, None)
 
 
 def guarded(planner: Planner, breaker: Breaker) -> Planner:

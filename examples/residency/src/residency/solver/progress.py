@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 from ortools.sat.python.cp_model import CpSolver, CpSolverSolutionCallback
@@ -31,6 +32,7 @@ class Progress(CpSolverSolutionCallback):
             "bound": self.best_objective_bound,
             "branches": self.num_branches,
             "conflicts": self.num_conflicts,
+            "memory_bytes": memory_bytes(),
         }
         with self._lock:
             if len(self.points) < POINTS:
@@ -54,8 +56,20 @@ def effort(solver: CpSolver) -> dict[str, Any]:
         "conflicts": solver.num_conflicts,
         "propagations": response.num_binary_propagations + response.num_integer_propagations,
         "restarts": response.num_restarts,
+        "lp_iterations": response.num_lp_iterations,
+        "deterministic_seconds": round(response.deterministic_time, 4),
+        "memory_bytes": memory_bytes(),
         "peak_memory_bytes": peak_memory_bytes(),
     }
+
+
+def memory_bytes() -> int:
+    """Return the memory that this process holds now, or its peak where nobody tells."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return peak_memory_bytes()
+    return pages * resource.getpagesize()
 
 
 def peak_memory_bytes() -> int:

@@ -13,7 +13,7 @@ from residency.store.pool import CountedPool
 LOCK_SECONDS = 5.0
 """How long a statement waits for a lock before it is given up, on every back end."""
 
-READ_ONLY: dict[str, Any] = {"postgresql_readonly": True, "sqlite_begin": "BEGIN DEFERRED"}
+READ_ONLY: dict[str, Any] = {"postgresql_readonly": True, "sqlite_begin": "deferred"}
 """Execution options of transactions that only read: on SQLite they then wait for no writer."""
 
 
@@ -59,5 +59,5 @@ def make_sqlite_safe(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def begun(connection: Any) -> None:
-        begin = connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE")
-        connection.exec_driver_sql(begin)
+        begin = connection.get_execution_options().get("sqlite_begin", "immediate")
+        connection.exec_driver_sql(f"BEGIN {begin}")

@@ -17,9 +17,21 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from residency.services.generation import Draft, Planner, work_off
 from residency.services.idempotency import clean_up
+from residency.services.resilience import Breaker, guarded
 from residency.settings import Settings
 from residency.store.engine import make_engine
-from residency.web import assignments, health, people, plans, runs, swaps, tasks, tokens
+from residency.web import (
+    assignments,
+    compliance,
+    health,
+    people,
+    plans,
+    resilience,
+    runs,
+    swaps,
+    tasks,
+    tokens,
+)
 from residency.web.cache import Cache, make_cache
 from residency.web.limits import RateLimit
 from residency.web.observe import Metrics, Observe
@@ -41,7 +53,8 @@ def make_app(
     Args:
         settings: Those of the environment if not given.
         engine: Where the data is; made from the settings if not given, and closed at the end.
-        planner: Works schedules out; the constraint solver if not given.
+        planner: Works schedules out; if not given, the constraint solver, and the fallback's rule
+            while that keeps failing.
         cache: Keeps what rarely changes; made from the settings if not given.
     """
     chosen = settings or Settings()
@@ -63,8 +76,9 @@ def make_app(
 
     app = FastAPI(title="Residency", version="0.1.0", lifespan=lifespan, responses=RESPONSES)
     add_problem_handlers(app)
-    for part in (tokens, people, assignments, swaps, runs, tasks, plans, health):
+    for part in (tokens, people, assignments, swaps, runs, compliance, resilience, tasks, plans):
         app.include_router(part.router)
+    app.include_router(health.router)
     app.add_middleware(LastResort)
     if chosen.rate_limit is not None:
         limit, storage = chosen.rate_limit, chosen.rate_limit_storage
@@ -100,7 +114,7 @@ def _state(
         settings=settings,
         engine=engine,
         sessions=sessionmaker(engine, expire_on_commit=False),
-        planner=planner or _solver(settings),
+        planner=planner or guarded(_solver(settings), Breaker("solver")),
         tokens=tokens.Tokens.of(settings),
         cache=cache if cache is not None else make_cache(settings.cache_url),
         generations=generations,

@@ -53,8 +53,8 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class GenerationRequest(Message):
-    """Which days to plan."""
+class Days(Message):
+    """From one day to another."""
 
     first_day: date
     last_day: date
@@ -67,6 +67,15 @@ class GenerationRequest(Message):
         return self
 
 
+class GenerationRequest(Days):
+    """Which days to plan."""
+
+
+def _told(statistics: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the assignments that a fallback keeps to put back."""
+    return {name: value for name, value in statistics.items() if name != "replaced"}
+
+
 class RunAnswer(Answer):
     """A schedule run."""
 
@@ -75,7 +84,7 @@ class RunAnswer(Answer):
     first_day: date
     last_day: date
     is_fallback: bool
-    statistics: dict[str, Any]
+    statistics: Annotated[dict[str, Any], AfterValidator(_told)]
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -9,8 +9,10 @@ from fastapi import APIRouter, Header, Path, Response, status
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
+from residency.services.errors import NotFound
 from residency.services.generation import begin_run, get_run, start_next, work_off
 from residency.services.idempotency import create_request, mark_completed, recorded_answer
+from residency.solver.plot import quality_svg
 from residency.store.models import ScheduleRun
 from residency.web.messages import GenerationRequest, Number, RunAnswer
 from residency.web.state import Shared, State
@@ -18,6 +20,13 @@ from residency.web.tokens import PLANNERS, ROLES, allow
 
 router = APIRouter(tags=["schedule runs"])
 logger = structlog.get_logger()
+
+
+class Plot(Response):
+    """A drawing."""
+
+    media_type = "image/svg+xml"
+
 
 REPLAYED = "X-Idempotency-Replayed"
 Key = Annotated[str, Header(alias="Idempotency-Key", min_length=1, max_length=255)]
@@ -69,6 +78,21 @@ def list_runs(state: Shared) -> list[RunAnswer]:
     with state.reading() as session:
         query = select(ScheduleRun).order_by(ScheduleRun.id.desc()).limit(200)
         return [RunAnswer.model_validate(one) for one in session.scalars(query)]
+
+
+@router.get(
+    "/schedule-runs/{run_id}/quality.svg",
+    dependencies=[allow(*ROLES)],
+    response_class=Plot,
+)
+def draw_quality(state: Shared, run_id: Annotated[Number, Path()]) -> Plot:
+    """Draw how good the schedule was against time, as far as a solver worked it out."""
+    with state.reading() as session:
+        statistics = get_run(session, run_id).statistics
+    if "quality" not in statistics:
+        detail = f"Schedule run {run_id} was not worked out by the solver, or not yet."
+        raise NotFound(detail, advice="Name a run that is done: GET /schedule-runs.")
+    return Plot(quality_svg(statistics))
 
 
 @router.get("/schedule-runs/{run_id}", dependencies=[allow(*ROLES)])
