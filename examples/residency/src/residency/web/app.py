@@ -42,7 +42,7 @@ def make_app(
         settings: Those of the environment if not given.
         engine: Where the data is; made from the settings if not given, and closed at the end.
         planner: Works schedules out; the constraint solver if not given.
-        cache: Keeps what rarely changes; made from the settings if not given.
+        cache: Keeps what rarely changes; made from the settings if not given, and closed then.
     """
     chosen = settings or Settings()
     metrics = Metrics()
@@ -96,13 +96,16 @@ def _state(
     background = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="task"))
     stopping = threading.Event()
     stack.callback(stopping.set)
+    if cache is None:
+        cache = make_cache(settings.cache_url)
+        stack.callback(cache.close)
     return State(
         settings=settings,
         engine=engine,
         sessions=sessionmaker(engine, expire_on_commit=False),
         planner=planner or _solver(settings),
         tokens=tokens.Tokens.of(settings),
-        cache=cache if cache is not None else make_cache(settings.cache_url),
+        cache=cache,
         generations=generations,
         background=background,
         stopping=stopping,
