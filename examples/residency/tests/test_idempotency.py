@@ -8,8 +8,10 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import IntegrityError
 
+from mutation import ALWAYS, NEVER, no_lock, rewritten
 from residency.services import idempotency
 from residency.services.errors import InProgress, KeyReused
 from residency.services.idempotency import (
@@ -217,6 +219,36 @@ def test_same_key_with_another_body_is_422(service, sessions, concurrent_edit_sc
     assert count(sessions, ScheduleRun) == 1
 
 
+def expire(sessions):
+    """Let a day pass for every record."""
+    with sessions.begin() as session:
+        session.execute(update(IdempotencyRecord).values(expires_at=NOON))
+
+
+def test_expired_key_makes_another_run(service, sessions, concurrent_edit_scenario):
+    """2.1: after 24 hours the same request is a new one: another run, and not replayed."""
+    first = ask(service)
+    expire(sessions)
+    second = ask(service)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert "X-Idempotency-Replayed" not in second.headers
+    assert second.json()["id"] != first.json()["id"]
+    assert (count(sessions, ScheduleRun), count(sessions, IdempotencyRecord)) == (2, 1)
+
+
+def test_hundred_with_an_expired_key_make_one_more_run(
+    service, sessions, concurrent_edit_scenario, concurrent_runner
+):
+    """2.1: 100 who send an expired key at once make one run together, and 99 are replayed."""
+    ask(service)
+    expire(sessions)
+    outcome = concurrent_runner(lambda: ask(service), workers=100).raise_errors()
+    replayed = outcome.tally(lambda answer: answer.headers.get("X-Idempotency-Replayed"))
+    assert replayed == {None: 1, "true": 99}
+    assert outcome.distinct(lambda answer: answer.json()["id"]) == 1
+    assert count(sessions, ScheduleRun) == 2
+
+
 def test_other_key_is_another_run_that_waits_its_turn(
     serve, sessions, concurrent_edit_scenario, held_planner
 ):
@@ -373,7 +405,7 @@ def test_mutant_without_the_lock_lets_two_bodies_in(
 
     On SQLite the transaction has the whole database's lock from its beginning: nothing changes.
     """
-    monkeypatch.setattr(idempotency, "take_lock", lambda _session, _name: None)
+    monkeypatch.setattr(idempotency, "take_lock", no_lock)
     with separate_sessions("ann", "bob") as (ann, bob):
         create_request(ann, key="k1", body=BODY)
         other = bob.start(create_request, key="k1", body=OTHER_BODY)
@@ -436,3 +468,72 @@ def test_mutant_that_commits_the_claim_early_leaves_a_key_without_an_answer(sess
         assert not again.is_new
         with pytest.raises(InProgress, match="The first request with the key 'k1' has no answer"):
             recorded_answer(again)
+
+
+EXPIRED = r"idempotency_record\.expires_at <= \S+( WITH TIME ZONE)?"
+STARTED = r"idempotency_record\.status = \S+"
+
+
+def test_mutant_that_compares_no_bodies_lets_a_second_one_in(sessions, engine):
+    """2.1 mutant: without the comparison a key stands for two requests."""
+    claim(sessions)
+    with rewritten(engine, r"idempotency_record\.body_hash != \S+", NEVER):
+        assert claim(sessions, body=OTHER_BODY)[0]
+    assert count(sessions, IdempotencyRecord) == 2
+
+
+def test_mutant_that_inserts_whatever_is_there_refuses_to_replay(sessions, engine):
+    """2.1 mutant: without ON CONFLICT DO NOTHING who asks again gets an error, not an answer."""
+    claim(sessions)
+    with rewritten(engine, " ON CONFLICT DO NOTHING", ""), pytest.raises(IntegrityError):
+        claim(sessions)
+
+
+def test_mutant_whose_records_expire_at_once_makes_a_second_run(
+    service, sessions, engine, concurrent_edit_scenario
+):
+    """2.1 mutant: a key that is freed before its time makes a run for each request."""
+    with rewritten(engine, EXPIRED, ALWAYS):
+        first, second = ask(service), ask(service)
+    assert "X-Idempotency-Replayed" not in second.headers
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_mutant_whose_records_never_expire_replays_for_ever(sessions, engine):
+    """2.1 mutant: a key that is never freed stands for its first request after days."""
+    claim(sessions, at=NOON)
+    with rewritten(engine, EXPIRED, NEVER):
+        assert not claim(sessions, at=NOON + 2 * LIFETIME)[0]
+
+
+def test_mutant_clean_up_without_a_condition_takes_what_is_needed(sessions, engine):
+    """2.1 mutant: a clean-up that does not ask what has expired removes a key in use."""
+    claim(sessions, at=NOON)
+    with rewritten(engine, EXPIRED, ALWAYS), sessions.begin() as session:
+        assert clean_up(session, at=NOON) == 1
+
+
+@pytest.mark.backends("postgres")
+def test_mutant_clean_up_that_looks_first_takes_what_was_renewed(separate_sessions):
+    """2.1 mutant: a clean-up that looks, and removes later by key, takes a record in use."""
+    later = NOON + LIFETIME
+    expired = select(IdempotencyRecord.key).where(IdempotencyRecord.expires_at <= later)
+    with separate_sessions("ann", "janitor") as (ann, janitor):
+        create_request(ann, key="k1", body=BODY, at=NOON)
+        ann.commit()
+        keys = janitor.scalars(expired).all()
+        assert create_request(ann, key="k1", body=BODY, at=later).is_new
+        ann.commit()
+        for key in keys:
+            janitor.execute(text("DELETE FROM idempotency_record WHERE key = :key"), {"key": key})
+        janitor.commit()
+        assert ann.scalar(select(func.count()).select_from(IdempotencyRecord)) == 0
+
+
+def test_mutant_that_completes_again_changes_the_answer(sessions, engine):
+    """2.1 mutant: without a look at the status a second completion replaces the answer."""
+    _, record = claim(sessions)
+    with rewritten(engine, STARTED, ALWAYS), sessions.begin() as session:
+        for number in (1, 2):
+            assert mark_completed(session, record, status_code=202, answer={"id": number})
+        assert session.get_one(IdempotencyRecord, record).answer == {"id": 2}

@@ -15,7 +15,7 @@ from pytest_concurrency.explore.patience import SPIN, calm, let_time_pass
 from pytest_concurrency.explore.program import FOREVER, Guide, Touch, Trace
 from pytest_concurrency.explore.record import ends
 from pytest_concurrency.explore.rescue import rescue
-from pytest_concurrency.explore.untold import untold
+from pytest_concurrency.explore.untold import telling, untold
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
 
 _get_ident = _thread.get_ident
@@ -85,7 +85,8 @@ class Stage:
 
     def _note(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
         if self.watch is not None:
-            self._tell(worker, label, touches)
+            with telling(self):
+                self.watch(worker, label, touches)
         trace = self.trace
         trace.workers.append(worker.number)
         trace.labels.append(label)
@@ -93,14 +94,6 @@ class Stage:
         self.steps += 1
         if self.steps - self.ran > SPIN:
             calm(self)
-
-    def _tell(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
-        # Values are shown by the code under test: what its ``repr`` does is no step of the play.
-        started, self.started, self.telling = self.started, 0, True
-        try:
-            self.watch(worker, label, touches)  # type: ignore[misc]
-        finally:
-            self.started, self.telling = started, False
 
     def operate(
         self,
@@ -129,11 +122,7 @@ class Stage:
         worker = self.current
         touches = touches if worker.open is None else (*touches, *worker.open[1])
         if ready is not None:
-            worker.ready, worker.wants = ready, wants
-            if not ready():
-                worker.able = False
-                worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
-                self.changed(worker)
+            self._want(ready, wants, seconds)
         inside = goes_on(self) if self.together else False
         if not worker.able or (self.budget <= 0 and self.started and not inside):
             self._pause(label, touches)
@@ -145,6 +134,14 @@ class Stage:
                 self.trace.locks[len(self.trace.workers)] = ("try" if timed_out else op, key)
             self._note(worker, label, (*touches, EVERYTHING) if timed_out else touches)
         return not timed_out
+
+    def _want(self, ready: Callable[[], bool], wants: Any, seconds: float | None) -> None:
+        worker = self.current
+        worker.ready, worker.wants = ready, wants
+        if not ready():
+            worker.able = False
+            worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
+            self.changed(worker)
 
     def refresh(self) -> None:
         """Find out anew who can run, after something changed that somebody may wait for."""

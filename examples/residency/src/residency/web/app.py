@@ -55,7 +55,7 @@ def make_app(
         engine: Where the data is; made from the settings if not given, and closed at the end.
         planner: Works schedules out; if not given, the constraint solver, and the fallback's rule
             while that keeps failing.
-        cache: Keeps what rarely changes; made from the settings if not given.
+        cache: Keeps what rarely changes; made from the settings if not given, and closed then.
     """
     chosen = settings or Settings()
     metrics = Metrics()
@@ -110,13 +110,16 @@ def _state(
     background = stack.enter_context(ThreadPoolExecutor(4, thread_name_prefix="task"))
     stopping = threading.Event()
     stack.callback(stopping.set)
+    if cache is None:
+        cache = make_cache(settings.cache_url)
+        stack.callback(cache.close)
     return State(
         settings=settings,
         engine=engine,
         sessions=sessionmaker(engine, expire_on_commit=False),
         planner=planner or guarded(_solver(settings), Breaker("solver")),
         tokens=tokens.Tokens.of(settings),
-        cache=cache if cache is not None else make_cache(settings.cache_url),
+        cache=cache,
         generations=generations,
         background=background,
         stopping=stopping,
