@@ -124,12 +124,6 @@ def test_coroutine_functions_are_refused():
     )
 
 
-SIZES = [100, 400, 1_600, 6_400]
-
-
-@pytest.mark.usefixtures("watch")
-@pytest.mark.parametrize("truth", growth.GROWTHS)
-@pytest.mark.parametrize("claim", growth.GROWTHS)
 def test_what_cannot_be_called_is_refused():
     """The argument that is no function is named."""
     with pytest.raises(UsageError) as refused:
@@ -138,6 +132,12 @@ def test_what_cannot_be_called_is_refused():
     assert str(refused.value) == "compare(old=2): it cannot be called. Give a function."
 
 
+SIZES = [100, 400, 1_600, 6_400]
+
+
+@pytest.mark.usefixtures("watch")
+@pytest.mark.parametrize("truth", growth.GROWTHS)
+@pytest.mark.parametrize("claim", growth.GROWTHS)
 def test_growth_is_told_apart(truth, claim):
     """A class holds what grows like it or slower, and not what grows by a power faster."""
 
