@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class BrokenPromise(AssertionError):
@@ -52,6 +53,18 @@ class InternalError(RuntimeError):
     """This package broke one of its own rules. It is a bug here, not in the code under test."""
 
     __module__ = "pytest_concurrency"
+
+
+def is_on_purpose(caught: Any) -> bool:
+    """Say whether an error that pytest shows is one that this package raises to its caller.
+
+    Modules that raise such errors take it for their ``__tracebackhide__``: the traceback of a
+    mistake ends in the caller's own line, and that of a mistake of ours is whole.
+
+    Args:
+        caught: What pytest asks with, a ``pytest.ExceptionInfo``.
+    """
+    return isinstance(caught.value, (BrokenPromise, UsageError, MissingExtra))
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -124,6 +124,14 @@ def test_coroutine_functions_are_refused():
     )
 
 
+def test_what_cannot_be_called_is_refused():
+    """The argument that is no function is named."""
+    with pytest.raises(UsageError) as refused:
+        compare(len, 2)
+
+    assert str(refused.value) == "compare(old=2): it cannot be called. Give a function."
+
+
 SIZES = [100, 400, 1_600, 6_400]
 
 

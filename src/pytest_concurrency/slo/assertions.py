@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from pytest_concurrency.errors import BrokenPromise, UsageError, nearest
+from pytest_concurrency.errors import BrokenPromise, UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.evidence import Source, evidence_of
 from pytest_concurrency.slo.grammar import as_objective
 from pytest_concurrency.slo.judging import judge
@@ -15,6 +15,8 @@ from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.verdicts import ERROR, Errors, State, Verdict
 from pytest_concurrency.slo.wording import missed_text, undecided_text
 from pytest_concurrency.surroundings import SURROUNDINGS
+
+__tracebackhide__ = is_on_purpose
 
 WhenUndecided = Literal["fail", "warn", "pass"]
 

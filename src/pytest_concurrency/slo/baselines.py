@@ -12,12 +12,14 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.evidence import Evidence, noise_to_wire
 from pytest_concurrency.slo.figures import format_count, format_duration
 from pytest_concurrency.slo.intervals import Interval, quantile_interval
 from pytest_concurrency.slo.noise import Noise, fastest_canary_ns
 from pytest_concurrency.slo.samples import Samples
+
+__tracebackhide__ = is_on_purpose
 
 Direction = Literal["slower", "faster", "same", "undecided"]
 

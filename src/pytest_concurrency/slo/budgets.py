@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.figures import format_count
 from pytest_concurrency.slo.verdicts import Verdict
+
+__tracebackhide__ = is_on_purpose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter_ns
 from typing import Final, Protocol
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.assertions import Policy
 from pytest_concurrency.slo.evidence import Evidence
 from pytest_concurrency.slo.intervals import fewest_samples
@@ -17,6 +17,8 @@ from pytest_concurrency.slo.noise import Noise, NoiseWatch
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.quantities import duration_ns
 from pytest_concurrency.slo.verdicts import Errors, Verdict
+
+__tracebackhide__ = is_on_purpose
 
 _FIRST_LOOK: Final = 5
 _GROWTH: Final = 1.5

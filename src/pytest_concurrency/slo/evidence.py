@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Protocol, runtime_checkable
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.samples import Samples, merge_samples
+
+__tracebackhide__ = is_on_purpose
 
 Tags = tuple[tuple[str, str], ...]
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pytest_concurrency.errors import MissingExtra, UsageError
+from pytest_concurrency.errors import MissingExtra, UsageError, is_on_purpose
 from pytest_concurrency.slo.grammar import parse_objective
 from pytest_concurrency.slo.named import NamedSlo, read_slo
 from pytest_concurrency.slo.objectives import Objective
+
+__tracebackhide__ = is_on_purpose
 
 _SIGNS: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Final
 
-from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.assertions import Policy, enforce
 from pytest_concurrency.slo.evidence import Source, evidence_of
 from pytest_concurrency.slo.grammar import parse_objective
@@ -15,6 +15,8 @@ from pytest_concurrency.slo.judging import judge
 from pytest_concurrency.slo.named import NamedSlo, find_slo
 from pytest_concurrency.slo.objectives import METRICS, Objective
 from pytest_concurrency.slo.verdicts import Errors, Verdict
+
+__tracebackhide__ = is_on_purpose
 
 _SIGNS: Final = frozenset("<>=\u2264\u2265")
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple, NoReturn, cast
 
-from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.objectives import METRICS, SERIES, Comparison, Objective
 from pytest_concurrency.slo.quantities import Kind, Quantity, parse_quantity
+
+__tracebackhide__ = is_on_purpose
 
 _COMPARISON: Final = re.compile(r"<=|>=|=<|=>|==|!=|<|>|=|≤|≥")
 _TAG_EQUALS: Final = re.compile(r"\{[^}]*\}?")

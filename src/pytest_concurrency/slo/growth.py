@@ -9,7 +9,7 @@ from math import log, log2
 from time import perf_counter_ns
 from typing import Any, Final
 
-from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.assertions import Policy, conclude, current_policy
 from pytest_concurrency.slo.figures import format_count, format_duration
 from pytest_concurrency.slo.intervals import Interval, mean_interval
@@ -17,6 +17,8 @@ from pytest_concurrency.slo.quantities import duration_ns
 from pytest_concurrency.slo.stopwatch import Stopwatch
 from pytest_concurrency.slo.verdicts import State
 from pytest_concurrency.slo.wording import table
+
+__tracebackhide__ = is_on_purpose
 
 GROWTHS: Final[dict[str, Callable[[float], float]]] = {
     "1": lambda _: 1.0,

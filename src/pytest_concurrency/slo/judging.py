@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import ceil, log
 from typing import NoReturn
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.evidence import Evidence, Source, evidence_of
 from pytest_concurrency.slo.intervals import (
     Interval,
@@ -24,6 +24,8 @@ from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.reach import within_reach
 from pytest_concurrency.slo.samples import Samples
 from pytest_concurrency.slo.verdicts import ERROR, Errors, Slowest, State, Verdict
+
+__tracebackhide__ = is_on_purpose
 
 
 def judge(

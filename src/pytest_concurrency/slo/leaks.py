@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.assertions import Policy, conclude, current_policy
 from pytest_concurrency.slo.figures import format_count, format_size
 from pytest_concurrency.slo.intervals import Interval, quantile_interval
 from pytest_concurrency.slo.memory import resident_bytes
 from pytest_concurrency.slo.quantities import parse_quantity
 from pytest_concurrency.slo.verdicts import State
+
+__tracebackhide__ = is_on_purpose
 
 _BLOCKS: Final = 20
 _WARM_UP: Final = 0.1

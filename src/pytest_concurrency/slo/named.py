@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.evidence import Source, evidence_of
 from pytest_concurrency.slo.grammar import parse_objective
 from pytest_concurrency.slo.judging import judge
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.verdicts import Errors, State, Verdict
+
+__tracebackhide__ = is_on_purpose
 
 _KEYS: Final = ("objectives", "tiers", "default_tier", "description", "alert", "window", "service")
 

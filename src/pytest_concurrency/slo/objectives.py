@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
-from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.figures import format_quantity
 from pytest_concurrency.slo.quantities import Kind
+
+__tracebackhide__ = is_on_purpose
 
 Comparison = Literal["<", "<=", ">", ">="]
 Better = Literal["lower", "higher"]

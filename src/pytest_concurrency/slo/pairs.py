@@ -11,7 +11,7 @@ from random import Random
 from time import perf_counter_ns
 from typing import Final
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.assertions import Policy, conclude, current_policy
 from pytest_concurrency.slo.deciding import share_of_look
 from pytest_concurrency.slo.figures import format_count, format_duration
@@ -19,6 +19,8 @@ from pytest_concurrency.slo.intervals import Interval, quantile_interval, quanti
 from pytest_concurrency.slo.quantities import duration_ns
 from pytest_concurrency.slo.stopwatch import Stopwatch
 from pytest_concurrency.slo.verdicts import State
+
+__tracebackhide__ = is_on_purpose
 
 _CLAIM: Final = re.compile(r"(new|old)\s*(<=|>=|<|>)\s*(?:(\d+(?:\.\d+)?)\s*x\s*)?(new|old)")
 _SCALE: Final = 1e9
@@ -106,9 +108,8 @@ def compare(
         UndecidedObjective: The budget ended first, and that was to fail.
     """
     __tracebackhide__ = True
-    if inspect.iscoroutinefunction(new) or inspect.iscoroutinefunction(old):
-        msg = "compare: it cannot call a coroutine function. Give a function that runs it."
-        raise UsageError(msg)
+    _check("new", new)
+    _check("old", old)
     policy = policy or current_policy()
     if seconds is None:
         seconds = _QUICK_SECONDS if policy.is_quick else _SECONDS
@@ -117,6 +118,15 @@ def compare(
     if claim:
         conclude(comparison.state, comparison_text(comparison), policy, row=comparison.row())
     return comparison
+
+
+def _check(name: str, function: Callable[[], object]) -> None:
+    if not callable(function):
+        msg = f"compare({name}={function!r}): it cannot be called. Give a function."
+        raise UsageError(msg)
+    if inspect.iscoroutinefunction(function):
+        msg = "compare: it cannot call a coroutine function. Give a function that runs it."
+        raise UsageError(msg)
 
 
 def _decide(ratios: Ratios, pairs: _Pairs, budget_ns: int, max_pairs: int) -> Comparison:

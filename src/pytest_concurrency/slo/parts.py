@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
+from pytest_concurrency.errors import is_on_purpose
 from pytest_concurrency.slo.evidence import Evidence, Tags
 from pytest_concurrency.slo.objectives import check_series
 from pytest_concurrency.slo.samples import Samples
+
+__tracebackhide__ = is_on_purpose
 
 
 class Part(Protocol):

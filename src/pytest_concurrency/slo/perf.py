@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import ParamSpec, Self, TypeVar
 
+from pytest_concurrency.errors import is_on_purpose
 from pytest_concurrency.slo.assertions import Policy
 from pytest_concurrency.slo.cells import (
     SETTLED_NS,
@@ -28,6 +29,8 @@ from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.parts import Parts
 from pytest_concurrency.slo.samples import Samples, merge_samples
 from pytest_concurrency.slo.verdicts import Verdict
+
+__tracebackhide__ = is_on_purpose
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pytest_concurrency.errors import UsageError, nearest
+from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
+
+__tracebackhide__ = is_on_purpose
 
 Kind = Literal["duration", "size", "ratio", "rate", "number"]
 

@@ -7,9 +7,11 @@ from time import perf_counter_ns
 from types import TracebackType
 from typing import Self
 
-from pytest_concurrency.errors import BrokenPromise, UsageError
+from pytest_concurrency.errors import BrokenPromise, UsageError, is_on_purpose
 from pytest_concurrency.slo.figures import format_duration
 from pytest_concurrency.slo.quantities import duration_ns
+
+__tracebackhide__ = is_on_purpose
 
 
 @dataclass(slots=True, eq=False)
