@@ -13,6 +13,7 @@ from pytest_concurrency.explore.emptiness import alone
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
+from pytest_concurrency.explore.footprints import Footprints
 from pytest_concurrency.explore.program import BODY, Guide, Trace
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.settings import Settings
@@ -69,18 +70,23 @@ class TaskProgram:
         """
         self._body = body
         self._scope = Scope(settings.packages)
+        self._footprints = Footprints(self._scope)
         self.most_workers = 0
 
     def __enter__(self) -> Self:
-        """Begin; nothing outside a play is touched."""
+        """Begin to look into the code."""
+        self._footprints.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End; nothing is left behind."""
+        """Stop looking; nothing is left behind."""
+        self._footprints.__exit__()
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run the body once, its workers in the order that the guide chooses."""
-        stage = TaskStage(guide, self._scope, record=record or explain, explain=explain)
+        stage = TaskStage(
+            guide, self._scope, self._footprints, record=record or explain, explain=explain
+        )
         trace = stage.perform(partial(self._perform, stage))
         self.most_workers = max(self.most_workers, stage.workers)
         return trace
@@ -129,19 +135,30 @@ class Run:
         cancelled = None if cancel is None else tasks[cancel]
         waited = tasks if cancelled is None else [*tasks, self._stage.cancel(cancelled)]
         if self._stage.is_inside:
-            return _together(waited, tasks, cancelled)
+            return self._together(waited, tasks, cancelled)
         self._stage.until(lambda: all(task.done() for task in waited))
         return _results(tasks, cancelled)
 
+    async def _together(
+        self,
+        waited: list[asyncio.Task[Any]],
+        tasks: list[asyncio.Task[Any]],
+        cancelled: asyncio.Task[Any] | None,
+    ) -> list[Any]:
+        left = set(waited)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-async def _together(
-    waited: list[asyncio.Task[Any]],
-    tasks: list[asyncio.Task[Any]],
-    cancelled: asyncio.Task[Any] | None,
-) -> list[Any]:
-    if waited:
-        await asyncio.wait(waited)
-    return _results(tasks, cancelled)
+        def end(task: asyncio.Task[Any]) -> None:
+            left.discard(task)
+            if not left and not ended.done():
+                ended.set_result(None)
+
+        for task in waited:
+            task.add_done_callback(end)
+        if waited:
+            await ended
+        self._stage.joined(waited)
+        return _results(tasks, cancelled)
 
 
 def _results(tasks: list[asyncio.Task[Any]], cancelled: asyncio.Task[Any] | None) -> list[Any]:

@@ -23,7 +23,7 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
-from pytest_concurrency.explore.outside import Uncontrolled
+from pytest_concurrency.explore.outside import Uncontrolled, confined
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -31,34 +31,8 @@ _Ts = TypeVarTuple("_Ts")
 _BATCHES = 64
 """Rounds of asyncio's own callbacks that may follow each other without a task in between."""
 
-_OUTSIDE = (
-    *("create_connection", "create_server", "create_unix_connection", "create_unix_server"),
-    *("create_datagram_endpoint", "connect_accepted_socket", "sendfile", "start_tls"),
-    *("connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell"),
-    *("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_recvfrom"),
-    *("sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto"),
-    *("add_reader", "add_writer", "remove_reader", "remove_writer"),
-    *("getaddrinfo", "getnameinfo", "add_signal_handler", "remove_signal_handler"),
-)
 
-
-def _refuse(name: str) -> Callable[..., Any]:
-    def refuse(self: Any, *_: Any, **__: Any) -> Any:
-        self.refuse(f"loop.{name}")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."
-    return refuse
-
-
-def _confined(kind: type[_T]) -> type[_T]:
-    """Refuse, in a class of loops, what would leave them."""
-    for name in _OUTSIDE:
-        setattr(kind, name, _refuse(name))
-    return kind
-
-
-@_confined
+@confined
 class Loop(asyncio.BaseEventLoop):
     """Runs what it is told to, one step at a time.
 
@@ -91,6 +65,7 @@ class Loop(asyncio.BaseEventLoop):
         self.holders: dict[object, dict[int, Await]] = {}
         self.unhandled: list[dict[str, Any]] = []
         self.on_able: Callable[[int], object] = _nothing
+        self.on_birth: Callable[[], object] = _nothing
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -141,6 +116,18 @@ class Loop(asyncio.BaseEventLoop):
         handle = asyncio.Handle(callback, args, self, context)
         self._enqueue(handle, callback)
         return handle
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Make a callback ready at a time."""
+        if self._is_under_test(callback):
+            self.on_birth()
+        return super().call_at(when, callback, *args, context=context)
 
     def call_soon_threadsafe(
         self,
@@ -213,7 +200,7 @@ class Loop(asyncio.BaseEventLoop):
 
     def wind_up(self) -> None:
         """End every task as the end of ``asyncio.run`` does, and close."""
-        self.on_able = _nothing
+        self.on_able = self.on_birth = _nothing
         with self.running():
             for task in list(self._number):
                 if not task.done():
@@ -258,12 +245,13 @@ class Loop(asyncio.BaseEventLoop):
     def _new_worker(self, runs: Any) -> int:
         number = self._workers
         self._workers += 1
+        self.on_birth()
         self.names[number] = _name(runs)
         return number
 
 
-def _nothing(_: int) -> None:
-    """Ignore that a worker became able."""
+def _nothing(*_: object) -> None:
+    """Ignore that a worker came, or became able."""
 
 
 def _leave(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
