@@ -104,7 +104,9 @@ def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
 
         return call
     owner = slot(point.places[0])
-    judge = {"attribute": _attribute, "item": _item, "next": _next}.get(kind)
+    if kind == "next":
+        return lambda frame: look(frame) if type(owner(frame)) in _ADVANCED else _ALL
+    judge = {"attribute": _attribute, "item": _item}.get(kind)
     if judge is None:
         return _everything
     return lambda frame: judge(owner(frame), lambda: look(frame), point.argument)
@@ -251,9 +253,10 @@ def _item(owner: Any, look: _Look, _: Any) -> tuple[Touch, ...]:
     return () if isinstance(lookup(kind, "__getitem__"), FunctionType) else _ALL
 
 
-def _next(iterator: Any, look: _Look, _: Any) -> tuple[Touch, ...]:
-    known = isinstance(iterator, (*ITERATORS, GeneratorType))
-    return look() if known else (*look(), *_by(iterator, "__next__"))
+_ADVANCED: Final = frozenset({*ITERATORS, GeneratorType})
+"""Iterators of which it is known what they run over. Nothing here may hold one: references to it
+tell whether it is shared.
+"""
 
 
 def _call(called: Any, bound: Any, given: list[Any], look: _Look) -> tuple[Touch, ...]:
@@ -284,10 +287,15 @@ def _function(called: Any, given: list[Any], look: _Look) -> tuple[Touch, ...]:
         if called in {len, bool, next, iter}:
             return look() if _is_known(given[0]) else _ALL
         if called in _WHOLE:
-            return tuple(touch for each in given for touch in _value(each))
+            return tuple(touch for each in given for touch in _seen(each))
     except TypeError:
         pass
     return _ALL
+
+
+def _seen(value: Any) -> tuple[Touch, ...]:
+    generated = isinstance(value, GeneratorType)
+    return touches.advance(value, shared=True) if generated else _value(value)
 
 
 def _is_known(value: Any) -> bool:

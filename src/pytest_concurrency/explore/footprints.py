@@ -16,7 +16,6 @@ from types import CodeType, FrameType
 from typing import Final, final
 
 from pytest_concurrency.explore.effects import EVERYTHING, Effect, effects
-from pytest_concurrency.explore.history import Recording
 from pytest_concurrency.explore.memory import VISIBLE, slot
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch
@@ -30,17 +29,17 @@ _NAME: Final = "pytest-concurrency-slo"
 _TOOLS: Final = (4, 3, 5, 2, 0)
 _BIRTHS: Final = ("births",)
 _ENDS: Final = ("ends",)
-_HISTORY: Final = ("history",)
 
 
 @final
 class Footprints:
     """Writes down what is touched, while a step runs that is to be recorded.
 
-    Use it as a context manager. Where nothing can be seen (before Python 3.12, or when another
-    tool has all of ``sys.monitoring``), each step touches everything.
+    Each step touches everything until it is opened; and where nothing can be seen: before Python
+    3.12, or when others have all of ``sys.monitoring``.
 
     Attributes:
+        is_open: Whether steps are looked into.
         touched: What the step that runs has touched; ``None`` while none is recorded.
     """
 
@@ -52,9 +51,10 @@ class Footprints:
         self._kinds: dict[CodeType, str | None] = {}
         self._tool: int | None = None
         self._ident = threading.get_ident()
+        self.is_open = False
         self.touched: dict[Hashable, bool] | None = None
 
-    def __enter__(self) -> None:
+    def open(self) -> None:
         """Begin to watch."""
         self._ident = threading.get_ident()
         if sys.version_info < (3, 12) or not VISIBLE:
@@ -64,7 +64,7 @@ class Footprints:
         if not free:
             return
         tool, events = free[0], monitoring.events
-        self._tool = tool
+        self._tool, self.is_open = tool, True
         monitoring.use_tool_id(tool, _NAME)
         monitoring.register_callback(tool, events.PY_START, self._on_start)
         monitoring.register_callback(tool, events.PY_RESUME, self._on_start)
@@ -73,9 +73,9 @@ class Footprints:
         monitoring.restart_events()
         monitoring.set_events(tool, events.PY_START | events.PY_RESUME | events.PY_THROW)
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Stop watching."""
-        self.touched = None
+        self.touched, self.is_open = None, False
         if sys.version_info < (3, 12) or self._tool is None:
             return
         monitoring, tool = sys.monitoring, self._tool
@@ -92,7 +92,7 @@ class Footprints:
 
     def begin(self) -> None:
         """Begin to write down a step."""
-        self.touched = {} if self._tool is not None else {"*": True}
+        self.touched = {}
 
     def end(self) -> tuple[Touch, ...]:
         """Return what the step touched since it began."""
@@ -156,20 +156,14 @@ class Footprints:
             if code.co_flags & inspect.CO_ASYNC_GENERATOR:
                 return "everything"
             return "generator" if code.co_flags & inspect.CO_GENERATOR else "in scope"
-        if ours(code):
-            return {_INVOKED: "invoked", _ANSWERED: "answered"}.get(code, "nothing")
-        return _kind_of_foreign(code)
+        return "nothing" if ours(code) else _kind_of_foreign(code)
 
     def _touch(self, kind: str, code: CodeType, frame: FrameType) -> Touch:
         """Return what a call of a function of this kind touches."""
         if kind == "self":
             return (id(_first(frame)), ITEMS), True
-        if kind == "ends":
-            return _ENDS, True
-        if kind == "generator":
-            return (id(code), "next"), True
-        if kind in {"invoked", "answered"}:
-            return _HISTORY, kind == "answered"
+        if kind in {"ends", "generator"}:
+            return (_ENDS if kind == "ends" else (id(code), "next")), True
         if kind == "new" and not _has_future(code, frame):
             return NOTHING_ELSE
         if kind == "cancels" and not self._is_in_scope(getattr(_first(frame), "_callback", None)):
@@ -181,10 +175,6 @@ class Footprints:
             callback = callback.func
         code = getattr(getattr(callback, "__func__", callback), "__code__", None)
         return code is not None and self._scope.has(code)
-
-
-_INVOKED: Final = Recording.invoke.__code__
-_ANSWERED: Final = Recording.answer.__code__
 
 
 def _known(resource: Hashable) -> Hashable:

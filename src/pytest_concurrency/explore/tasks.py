@@ -17,6 +17,7 @@ from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
 from pytest_concurrency.explore.watch import watched
 from pytest_concurrency.explore.witness import Witness
 
+_ALL = (EVERYTHING,)
 _SPIN = 200
 _ENDLESS = 10_000
 
@@ -64,7 +65,8 @@ class TaskStage:
         trace, loop = self._trace, self._loop
         if self._record:
             loop.on_able = self._became_able
-            loop.on_birth = self._footprints.bear
+            if self._footprints.is_open:
+                loop.on_birth = self._footprints.bear
         try:
             if self._witness is None:
                 body()
@@ -151,11 +153,19 @@ class TaskStage:
             self._change(worker, able=False)
 
     def _write_down(self, worker: int) -> None:
-        """Run a step and put it into the trace, with what it touches."""
-        trace, prints = self._trace, self._footprints
+        """Run a step and put it into the trace."""
+        trace = self._trace
         trace.workers.append(worker)
         trace.labels.append(self._label(worker))
-        trace.touched.append((EVERYTHING,))
+        trace.touched.append(_ALL)
+        if self._footprints.is_open:
+            self._look_into(worker)
+        else:
+            self._go(worker)
+
+    def _look_into(self, worker: int) -> None:
+        """Run a step, and note what it touches."""
+        prints = self._footprints
         prints.begin()
         if worker == self._clock or worker in self._cancellers:
             prints.touch_everything()
@@ -168,7 +178,7 @@ class TaskStage:
             if task is not None and task.done():
                 prints.touch((id(task), ITEMS), write=True)
         finally:
-            trace.touched[-1] = prints.end()
+            self._trace.touched[-1] = prints.end()
 
     def _run(self, worker: int) -> None:
         handle = self._loop.ready.pop(worker)
@@ -241,7 +251,7 @@ class TaskStage:
         if self._record:
             for number, task in loop.tasks.items():
                 if not task.done():
-                    trace.pending[number] = (awaits.label(task), (EVERYTHING,))
+                    trace.pending[number] = (awaits.label(task), _ALL)
         trace.names = {
             number: f"{worker_name(number)} ({name})"
             for number, name in loop.names.items()
