@@ -23,6 +23,7 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
+from pytest_concurrency.explore.continuation import Continuation, is_continuation
 from pytest_concurrency.explore.outside import Uncontrolled, confined
 
 _T = TypeVar("_T")
@@ -60,7 +61,7 @@ class Loop(asyncio.BaseEventLoop):
         self._workers = 0
         self._thread_id = threading.get_ident()
         self.tasks: dict[int, asyncio.Task[Any]] = {}
-        self.ready: dict[int, asyncio.Handle] = {}
+        self.ready: dict[int, Any] = {}
         self.names: dict[int, str] = {}
         self.holders: dict[object, dict[int, Await]] = {}
         self.unhandled: list[dict[str, Any]] = []
@@ -113,6 +114,11 @@ class Loop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.Handle:
         """Make a callback ready."""
+        number = self._number_of_step(callback)
+        if number is not None:
+            step = Continuation(callback, args, context)
+            self._make_able(number, step)
+            return step  # type: ignore[return-value]
         handle = asyncio.Handle(callback, args, self, context)
         self._enqueue(handle, callback)
         return handle
@@ -158,9 +164,9 @@ class Loop(asyncio.BaseEventLoop):
 
     def settle(self) -> None:
         """Run what asyncio itself has made ready."""
+        if not self._own:
+            return
         for _ in range(_BATCHES):
-            if not self._own:
-                return
             for _ in range(len(self._own)):
                 handle = self._own.popleft()
                 if not handle._cancelled:
@@ -190,9 +196,12 @@ class Loop(asyncio.BaseEventLoop):
 
     def able(self) -> list[int]:
         """Return the workers that can run, in ascending order."""
-        for number in [each for each, handle in self.ready.items() if handle._cancelled]:
-            del self.ready[number]
-        return sorted(self.ready)
+        ready = self.ready
+        for handle in ready.values():
+            if handle._cancelled:
+                self.ready = {n: each for n, each in ready.items() if not each._cancelled}
+                return sorted(self.ready)
+        return sorted(ready) if len(ready) > 1 else list(ready)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what asyncio would log."""
@@ -224,21 +233,28 @@ class Loop(asyncio.BaseEventLoop):
             self.ready.pop(able[0])._run()
 
     def _enqueue(self, handle: asyncio.Handle, callback: Any) -> None:
-        owner = getattr(callback, "__self__", None)
-        if isinstance(owner, asyncio.Task):
-            self._make_able(self.worker(owner), handle)
-        elif self._is_under_test(callback):
+        if self._is_under_test(callback):
             self._make_able(self._new_worker(callback), handle)
         else:
             self._own.append(handle)
 
-    def _make_able(self, number: int, handle: asyncio.Handle) -> None:
+    def _number_of_step(self, callback: Any) -> int | None:
+        """Return which worker goes on in a callback, if it is the next step of a task."""
+        owner = getattr(callback, "__self__", None)
+        if not isinstance(owner, asyncio.Task) or not is_continuation(callback):
+            return None
+        number = self._number.get(owner)
+        return self.worker(owner) if number is None else number
+
+    def _make_able(self, number: int, handle: asyncio.Handle | Continuation) -> None:
         self.ready[number] = handle
         self.on_able(number)
 
     def _is_under_test(self, callback: Any) -> bool:
         while isinstance(callback, functools.partial):
             callback = callback.func
+        if isinstance(getattr(callback, "__self__", None), asyncio.Task):
+            return True  # somebody asked for task.cancel
         code = getattr(getattr(callback, "__func__", callback), "__code__", None)
         return code is not None and self._explores(code)
 

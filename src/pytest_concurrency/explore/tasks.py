@@ -46,6 +46,8 @@ class TaskStage:
         self._guide = guide
         self._explores = scope.has
         self._footprints = footprints
+        self._explain = explain
+        self._looks = footprints.is_open and not explain
         self._record = record
         self._woken: set[int] = set()
         self._loop = Loop(scope.has)
@@ -65,7 +67,7 @@ class TaskStage:
         trace, loop = self._trace, self._loop
         if self._record:
             loop.on_able = self._became_able
-            if self._footprints.is_open:
+            if self._looks:
                 loop.on_birth = self._footprints.bear
         try:
             if self._witness is None:
@@ -123,8 +125,8 @@ class TaskStage:
         if outside:
             self._change(BODY, able=False)
         with self._loop.running():
+            self._loop.settle()
             while not done():
-                self._loop.settle()
                 if not self._step() and not done():
                     self._nobody_can_run()
         if outside:
@@ -147,6 +149,7 @@ class TaskStage:
     def _go(self, worker: int) -> None:
         if worker == self._clock:
             self._loop.advance()
+            self._loop.settle()
             return
         self._run(worker)
         if worker not in self._loop.ready:
@@ -156,9 +159,9 @@ class TaskStage:
         """Run a step and put it into the trace."""
         trace = self._trace
         trace.workers.append(worker)
-        trace.labels.append(self._label(worker))
+        trace.labels.append(self._label(worker) if self._explain else worker)
         trace.touched.append(_ALL)
-        if self._footprints.is_open:
+        if self._looks:
             self._look_into(worker)
         else:
             self._go(worker)
@@ -226,10 +229,12 @@ class TaskStage:
     def _nobody_can_run(self) -> None:
         if not self._loop.advance():
             raise Stopped(stalemate(self._loop, self._explores))
+        self._loop.settle()
 
     def _became_able(self, worker: int) -> None:
-        self._change(worker, able=True)
-        if self._footprints.touched is not None and worker != self._trace.workers[-1]:
+        trace = self._trace
+        trace.changes.append((len(trace.workers), worker, True))
+        if self._footprints.touched is not None and worker != trace.workers[-1]:
             self._woken.add(worker)
             self._footprints.touch(("wake", worker), write=True)
 
@@ -251,7 +256,7 @@ class TaskStage:
         if self._record:
             for number, task in loop.tasks.items():
                 if not task.done():
-                    trace.pending[number] = (awaits.label(task), _ALL)
+                    trace.pending[number] = (number, _ALL)
         trace.names = {
             number: f"{worker_name(number)} ({name})"
             for number, name in loop.names.items()
