@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from pytest_concurrency.explore.program import Trace, worker_name
+from pytest_concurrency.explore.program import BODY, Touch, Trace, worker_name
 from pytest_concurrency.explore.reduction import whole
 
 
@@ -19,6 +19,33 @@ def shares(trace: Trace) -> bool:
             if seen.setdefault(resource, worker) != worker:
                 return True
     return False
+
+
+def conflicting(trace: Trace) -> float:
+    """Return the share of steps that touch what another worker writes, or write what it touches.
+
+    The body is left out: it waits for the others, mostly.
+    """
+    steps = [
+        (worker, touches)
+        for worker, touches in zip(trace.workers, trace.touched, strict=True)
+        if worker != BODY
+    ]
+    touching: dict[Hashable, set[int]] = {}
+    writing: dict[Hashable, set[int]] = {}
+    for worker, touches in steps:
+        for touched, write in touches:
+            for kept in (touching, writing)[: 1 + write]:
+                kept.setdefault(whole(touched), set()).add(worker)
+
+    def conflicts(worker: int, touches: tuple[Touch, ...]) -> bool:
+        return any(
+            (touching if write else writing).get(whole(touched), set()) - {worker}
+            for touched, write in touches
+            if not (isinstance(touched, tuple) and touched[0] in {"worker", "wake"})
+        )
+
+    return sum(conflicts(*step) for step in steps) / len(steps) if steps else 0.0
 
 
 def differing(first: Trace, second: Trace, end: int) -> str:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, Self, TypeAlias
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.comparison import conflicting
 from pytest_concurrency.explore.emptiness import alone
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
+from pytest_concurrency.explore.footprints import Footprints
 from pytest_concurrency.explore.program import BODY, Guide, Trace
+from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.tasks import TaskStage
 
 _TOGETHER = 2
 """The body and one worker: too few to come in different orders."""
+
+_LONG = 10
+"""Steps from which on it may pay to know which of them are independent."""
+
+_MANY_CONFLICT = 0.6
+"""The share of steps with a conflict up to which it does."""
 
 Starter: TypeAlias = "Callable[[], Awaitable[Any]] | Coroutine[Any, Any, Any]"
 """A coroutine, or what makes one."""
@@ -60,27 +69,57 @@ def explore_coroutines(body: Callable[..., Any], settings: Settings) -> Explorat
 class TaskProgram:
     """A body whose workers are coroutines, played again and again, each time on a loop of ours."""
 
-    def __init__(self, body: Callable[..., Any], settings: Settings) -> None:
+    def __init__(self, body: Callable[..., Any], settings: Settings, *, looks: bool = True) -> None:
         """Make a program of a body.
 
         Args:
             body: A function or coroutine function; its argument starts the workers.
             settings: What counts as code under test.
+            looks: Whether steps may be looked into, if they are the body's only effect.
         """
+        self._looks = looks
         self._body = body
         self._scope = Scope(settings.packages)
+        self._footprints = Footprints(self._scope)
         self.most_workers = 0
 
     def __enter__(self) -> Self:
-        """Begin; nothing outside a play is touched."""
+        """Begin; nothing outside a play is touched, unless it pays to look into the code."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End; nothing is left behind."""
+        """Stop looking; nothing is left behind."""
+        self._footprints.close()
 
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run the body once, its workers in the order that the guide chooses."""
-        stage = TaskStage(guide, self._scope, record=record or explain, explain=explain)
+        trace = self._play(guide, record=record, explain=explain)
+        if self._looks and record and not explain and trace.ending.kind == "passed":
+            self._looks = False
+            if len(trace.workers) >= _LONG:
+                return self._looked_into(trace)
+        return trace
+
+    def _looked_into(self, trace: Trace) -> Trace:
+        """Play again what was played without a plan, looking, if it pays.
+
+        To look costs more than half of the speed, so steps must be independent enough. They are
+        asked while the workers take turns: the objects of one that ended make room for others.
+        """
+        self._footprints.open()
+        if self._footprints.is_open:
+            turns = self._play(Turns(), record=True, explain=False)
+            if turns.ending.kind == "passed" and conflicting(turns) < _MANY_CONFLICT:
+                again = self._play(Plan([]), record=True, explain=False)
+                if again.workers == trace.workers and again.ending.kind == "passed":
+                    return again
+            self._footprints.close()
+        return trace
+
+    def _play(self, guide: Guide, *, record: bool, explain: bool) -> Trace:
+        stage = TaskStage(
+            guide, self._scope, self._footprints, record=record or explain, explain=explain
+        )
         trace = stage.perform(partial(self._perform, stage))
         self.most_workers = max(self.most_workers, stage.workers)
         return trace
@@ -94,6 +133,14 @@ class TaskProgram:
         (task,) = stage.start([self._body(run)])
         stage.until(task.done)
         task.result()
+
+
+class Turns:
+    """A guide that lets each worker do one step in its turn."""
+
+    def choose(self, current: int | None, able: Sequence[int]) -> tuple[int, int]:
+        """Name the next one."""
+        return next((each for each in able if current is None or each > current), able[0]), 1
 
 
 class Run:
@@ -129,19 +176,30 @@ class Run:
         cancelled = None if cancel is None else tasks[cancel]
         waited = tasks if cancelled is None else [*tasks, self._stage.cancel(cancelled)]
         if self._stage.is_inside:
-            return _together(waited, tasks, cancelled)
+            return self._together(waited, tasks, cancelled)
         self._stage.until(lambda: all(task.done() for task in waited))
         return _results(tasks, cancelled)
 
+    async def _together(
+        self,
+        waited: list[asyncio.Task[Any]],
+        tasks: list[asyncio.Task[Any]],
+        cancelled: asyncio.Task[Any] | None,
+    ) -> list[Any]:
+        left = set(waited)
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-async def _together(
-    waited: list[asyncio.Task[Any]],
-    tasks: list[asyncio.Task[Any]],
-    cancelled: asyncio.Task[Any] | None,
-) -> list[Any]:
-    if waited:
-        await asyncio.wait(waited)
-    return _results(tasks, cancelled)
+        def end(task: asyncio.Task[Any]) -> None:
+            left.discard(task)
+            if not left and not ended.done():
+                ended.set_result(None)
+
+        for task in waited:
+            task.add_done_callback(end)
+        if waited:
+            await ended
+        self._stage.joined(waited)
+        return _results(tasks, cancelled)
 
 
 def _results(tasks: list[asyncio.Task[Any]], cancelled: asyncio.Task[Any] | None) -> list[Any]:

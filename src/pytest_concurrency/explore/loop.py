@@ -23,7 +23,8 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
-from pytest_concurrency.explore.outside import Uncontrolled
+from pytest_concurrency.explore.continuation import Continuation, is_continuation
+from pytest_concurrency.explore.outside import Uncontrolled, confined
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -31,34 +32,8 @@ _Ts = TypeVarTuple("_Ts")
 _BATCHES = 64
 """Rounds of asyncio's own callbacks that may follow each other without a task in between."""
 
-_OUTSIDE = (
-    *("create_connection", "create_server", "create_unix_connection", "create_unix_server"),
-    *("create_datagram_endpoint", "connect_accepted_socket", "sendfile", "start_tls"),
-    *("connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell"),
-    *("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_recvfrom"),
-    *("sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto"),
-    *("add_reader", "add_writer", "remove_reader", "remove_writer"),
-    *("getaddrinfo", "getnameinfo", "add_signal_handler", "remove_signal_handler"),
-)
 
-
-def _refuse(name: str) -> Callable[..., Any]:
-    def refuse(self: Any, *_: Any, **__: Any) -> Any:
-        self.refuse(f"loop.{name}")
-
-    refuse.__name__ = name
-    refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."
-    return refuse
-
-
-def _confined(kind: type[_T]) -> type[_T]:
-    """Refuse, in a class of loops, what would leave them."""
-    for name in _OUTSIDE:
-        setattr(kind, name, _refuse(name))
-    return kind
-
-
-@_confined
+@confined
 class Loop(asyncio.BaseEventLoop):
     """Runs what it is told to, one step at a time.
 
@@ -86,11 +61,12 @@ class Loop(asyncio.BaseEventLoop):
         self._workers = 0
         self._thread_id = threading.get_ident()
         self.tasks: dict[int, asyncio.Task[Any]] = {}
-        self.ready: dict[int, asyncio.Handle] = {}
+        self.ready: dict[int, Any] = {}
         self.names: dict[int, str] = {}
         self.holders: dict[object, dict[int, Await]] = {}
         self.unhandled: list[dict[str, Any]] = []
         self.on_able: Callable[[int], object] = _nothing
+        self.on_birth: Callable[[], object] = _nothing
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -138,9 +114,26 @@ class Loop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.Handle:
         """Make a callback ready."""
+        number = self._number_of_step(callback)
+        if number is not None:
+            step = Continuation(callback, args, context)
+            self._make_able(number, step)
+            return step  # type: ignore[return-value]
         handle = asyncio.Handle(callback, args, self, context)
         self._enqueue(handle, callback)
         return handle
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Make a callback ready at a time."""
+        if self._is_under_test(callback):
+            self.on_birth()
+        return super().call_at(when, callback, *args, context=context)
 
     def call_soon_threadsafe(
         self,
@@ -171,9 +164,9 @@ class Loop(asyncio.BaseEventLoop):
 
     def settle(self) -> None:
         """Run what asyncio itself has made ready."""
+        if not self._own:
+            return
         for _ in range(_BATCHES):
-            if not self._own:
-                return
             for _ in range(len(self._own)):
                 handle = self._own.popleft()
                 if not handle._cancelled:
@@ -203,9 +196,12 @@ class Loop(asyncio.BaseEventLoop):
 
     def able(self) -> list[int]:
         """Return the workers that can run, in ascending order."""
-        for number in [each for each, handle in self.ready.items() if handle._cancelled]:
-            del self.ready[number]
-        return sorted(self.ready)
+        ready = self.ready
+        for handle in ready.values():
+            if handle._cancelled:
+                self.ready = {n: each for n, each in ready.items() if not each._cancelled}
+                return sorted(self.ready)
+        return sorted(ready) if len(ready) > 1 else list(ready)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what asyncio would log."""
@@ -213,7 +209,7 @@ class Loop(asyncio.BaseEventLoop):
 
     def wind_up(self) -> None:
         """End every task as the end of ``asyncio.run`` does, and close."""
-        self.on_able = _nothing
+        self.on_able = self.on_birth = _nothing
         with self.running():
             for task in list(self._number):
                 if not task.done():
@@ -237,33 +233,41 @@ class Loop(asyncio.BaseEventLoop):
             self.ready.pop(able[0])._run()
 
     def _enqueue(self, handle: asyncio.Handle, callback: Any) -> None:
-        owner = getattr(callback, "__self__", None)
-        if isinstance(owner, asyncio.Task):
-            self._make_able(self.worker(owner), handle)
-        elif self._is_under_test(callback):
+        if self._is_under_test(callback):
             self._make_able(self._new_worker(callback), handle)
         else:
             self._own.append(handle)
 
-    def _make_able(self, number: int, handle: asyncio.Handle) -> None:
+    def _number_of_step(self, callback: Any) -> int | None:
+        """Return which worker goes on in a callback, if it is the next step of a task."""
+        owner = getattr(callback, "__self__", None)
+        if not isinstance(owner, asyncio.Task) or not is_continuation(callback):
+            return None
+        number = self._number.get(owner)
+        return self.worker(owner) if number is None else number
+
+    def _make_able(self, number: int, handle: asyncio.Handle | Continuation) -> None:
         self.ready[number] = handle
         self.on_able(number)
 
     def _is_under_test(self, callback: Any) -> bool:
         while isinstance(callback, functools.partial):
             callback = callback.func
+        if isinstance(getattr(callback, "__self__", None), asyncio.Task):
+            return True  # somebody asked for task.cancel
         code = getattr(getattr(callback, "__func__", callback), "__code__", None)
         return code is not None and self._explores(code)
 
     def _new_worker(self, runs: Any) -> int:
         number = self._workers
         self._workers += 1
+        self.on_birth()
         self.names[number] = _name(runs)
         return number
 
 
-def _nothing(_: int) -> None:
-    """Ignore that a worker became able."""
+def _nothing(*_: object) -> None:
+    """Ignore that a worker came, or became able."""
 
 
 def _leave(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import CodeType
+from typing import Any, TypeVar
 
 from pytest_concurrency.errors import BrokenPromise
 from pytest_concurrency.explore.awaits import here
+
+_T = TypeVar("_T")
 
 DATABASE_LOCK = (
     "A worker was paused while it held a lock of the database, and the others gave up waiting for "
@@ -40,3 +43,30 @@ class Uncontrolled(BrokenPromise):
             "Await points are explored in coroutines alone. "
             "Replace it by a coroutine of the test, or use concurrent_runner."
         )
+
+
+_OUTSIDE = (
+    *("create_connection", "create_server", "create_unix_connection", "create_unix_server"),
+    *("create_datagram_endpoint", "connect_accepted_socket", "sendfile", "start_tls"),
+    *("connect_read_pipe", "connect_write_pipe", "subprocess_exec", "subprocess_shell"),
+    *("sock_accept", "sock_connect", "sock_recv", "sock_recv_into", "sock_recvfrom"),
+    *("sock_recvfrom_into", "sock_sendall", "sock_sendfile", "sock_sendto"),
+    *("add_reader", "add_writer", "remove_reader", "remove_writer"),
+    *("getaddrinfo", "getnameinfo", "add_signal_handler", "remove_signal_handler"),
+)
+
+
+def _refuse(name: str) -> Callable[..., Any]:
+    def refuse(self: Any, *_: Any, **__: Any) -> Any:
+        self.refuse(f"loop.{name}")
+
+    refuse.__name__ = name
+    refuse.__doc__ = f"Refuse ``{name}``: what it waits for cannot be controlled."
+    return refuse
+
+
+def confined(kind: type[_T]) -> type[_T]:
+    """Refuse, in a class of loops, what would leave them."""
+    for name in _OUTSIDE:
+        setattr(kind, name, _refuse(name))
+    return kind

@@ -169,6 +169,11 @@ def _under(resource: Hashable) -> tuple[Hashable, ...]:
     return (resource,)
 
 
+_ORDERED: Final = frozenset({"worker", "wake"})
+"""Resources that come in one order only: who waits for the other's end, or to be woken by it,
+cannot come first.
+"""
+
 _TRYING = frozenset({"try", "took"})
 
 
@@ -226,8 +231,8 @@ class _Study:
                 self._released(lock)
             has = mine | {lock} if op == "acquire" else mine
             for resource, write in trace.touched[at]:
-                if type(resource) is tuple and resource[0] == "worker":
-                    if not write:
+                if type(resource) is tuple and resource[0] in _ORDERED:
+                    if resource[0] == "worker" and not write:
                         self._join(worker, resource[1])
                     continue
                 for against in _against(resource):

@@ -7,16 +7,17 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from typing import Any
 
 from pytest_concurrency.explore import awaits
+from pytest_concurrency.explore.effects import EVERYTHING
+from pytest_concurrency.explore.footprints import Footprints
 from pytest_concurrency.explore.loop import Loop
-from pytest_concurrency.explore.program import BODY, Ending, Guide, Touch, Trace, worker_name
+from pytest_concurrency.explore.program import BODY, Ending, Guide, Trace, worker_name
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.special import ITEMS
 from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
 from pytest_concurrency.explore.watch import watched
 from pytest_concurrency.explore.witness import Witness
 
-EVERYTHING: Touch = ("*", True)
-"""What a step between two awaits touches: it is not looked into, so it may touch anything."""
-
+_ALL = (EVERYTHING,)
 _SPIN = 200
 _ENDLESS = 10_000
 
@@ -28,6 +29,7 @@ class TaskStage:
         self,
         guide: Guide,
         scope: Scope,
+        footprints: Footprints,
         *,
         record: bool,
         explain: bool,
@@ -37,12 +39,17 @@ class TaskStage:
         Args:
             guide: Who runs next.
             scope: Tells code under test from the rest.
+            footprints: Knows what a step touches.
             record: Whether steps are wanted.
             explain: Whether it is noted who does what and holds which lock, for texts.
         """
         self._guide = guide
         self._explores = scope.has
+        self._footprints = footprints
+        self._explain = explain
+        self._looks = footprints.is_open and not explain
         self._record = record
+        self._woken: set[int] = set()
         self._loop = Loop(scope.has)
         self._trace = Trace()
         self._witness = Witness(self._trace, scope) if explain else None
@@ -60,6 +67,8 @@ class TaskStage:
         trace, loop = self._trace, self._loop
         if self._record:
             loop.on_able = self._became_able
+            if self._looks:
+                loop.on_birth = self._footprints.bear
         try:
             if self._witness is None:
                 body()
@@ -116,8 +125,8 @@ class TaskStage:
         if outside:
             self._change(BODY, able=False)
         with self._loop.running():
+            self._loop.settle()
             while not done():
-                self._loop.settle()
                 if not self._step() and not done():
                     self._nobody_can_run()
         if outside:
@@ -132,14 +141,47 @@ class TaskStage:
             return True
         worker = self._choose(able)
         if self._record:
-            self._note(worker)
+            self._write_down(worker)
+        else:
+            self._go(worker)
+        return True
+
+    def _go(self, worker: int) -> None:
         if worker == self._clock:
             self._loop.advance()
-            return True
+            self._loop.settle()
+            return
         self._run(worker)
         if worker not in self._loop.ready:
             self._change(worker, able=False)
-        return True
+
+    def _write_down(self, worker: int) -> None:
+        """Run a step and put it into the trace."""
+        trace = self._trace
+        trace.workers.append(worker)
+        trace.labels.append(self._label(worker) if self._explain else worker)
+        trace.touched.append(_ALL)
+        if self._looks:
+            self._look_into(worker)
+        else:
+            self._go(worker)
+
+    def _look_into(self, worker: int) -> None:
+        """Run a step, and note what it touches."""
+        prints = self._footprints
+        prints.begin()
+        if worker == self._clock or worker in self._cancellers:
+            prints.touch_everything()
+        if worker in self._woken:
+            self._woken.discard(worker)
+            prints.touch(("wake", worker), write=False)
+        try:
+            self._go(worker)
+            task = self._loop.tasks.get(worker)
+            if task is not None and task.done():
+                prints.touch((id(task), ITEMS), write=True)
+        finally:
+            self._trace.touched[-1] = prints.end()
 
     def _run(self, worker: int) -> None:
         handle = self._loop.ready.pop(worker)
@@ -187,19 +229,23 @@ class TaskStage:
     def _nobody_can_run(self) -> None:
         if not self._loop.advance():
             raise Stopped(stalemate(self._loop, self._explores))
+        self._loop.settle()
 
     def _became_able(self, worker: int) -> None:
-        self._change(worker, able=True)
+        trace = self._trace
+        trace.changes.append((len(trace.workers), worker, True))
+        if self._footprints.touched is not None and worker != trace.workers[-1]:
+            self._woken.add(worker)
+            self._footprints.touch(("wake", worker), write=True)
+
+    def joined(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Note that the step that runs comes after all that these workers did."""
+        for task in tasks:
+            self._footprints.touch(("worker", self._loop.worker(task)), write=False)
 
     def _change(self, worker: int, *, able: bool) -> None:
         if self._record:
             self._trace.changes.append((len(self._trace.workers), worker, able))
-
-    def _note(self, worker: int) -> None:
-        trace = self._trace
-        trace.workers.append(worker)
-        trace.labels.append(self._label(worker))
-        trace.touched.append((EVERYTHING,))
 
     def _label(self, worker: int) -> Hashable:
         task = self._loop.tasks.get(worker)
@@ -210,7 +256,7 @@ class TaskStage:
         if self._record:
             for number, task in loop.tasks.items():
                 if not task.done():
-                    trace.pending[number] = (awaits.label(task), (EVERYTHING,))
+                    trace.pending[number] = (number, _ALL)
         trace.names = {
             number: f"{worker_name(number)} ({name})"
             for number, name in loop.names.items()

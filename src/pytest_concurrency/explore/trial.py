@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from pytest_concurrency.errors import BrokenPromise
 from pytest_concurrency.explore import region
@@ -74,8 +74,11 @@ class Trial:
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
         on_loop = is_asynchronous(named, factory)
-        kind, body = (TaskProgram, self._on_loop) if on_loop else (CodeProgram, self._on_threads)
-        self._program: Any = cast("Any", kind)(body, settings)
+        self._program: Any = (
+            TaskProgram(self._on_loop, settings, looks=False)
+            if on_loop
+            else CodeProgram(self._on_threads, settings)
+        )
         self.specification: Sequential = Sequential(
             limits.model or factory,
             name=name if limits.model is None else None,
