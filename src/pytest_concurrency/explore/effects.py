@@ -97,10 +97,8 @@ def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
         read, own, holders = callee_of(point), scope.has, decoder.holders
 
         def call(frame: FrameType) -> tuple[Touch, ...]:
-            called, bound, given = read(frame)
-            return _call(
-                called, bound, given, lambda: calls.call(called, bound, given, own, holders)
-            )
+            made = read(frame)
+            return _call(*made[:3], lambda: calls.call(made, own, holders))
 
         return call
     owner = slot(point.places[0])
