@@ -419,3 +419,83 @@ def test_refused_session_is_in_the_leak_report(lite):
                 in_thread(ann.execute, READ)
 
         assert "shared 1 session between workers" in str(find_leaks(watch))
+
+
+@pytest.mark.parametrize(
+    ("take", "message"),
+    [
+        (
+            lambda made: made("ann", "bob")["ann"],
+            (
+                "separate_sessions('ann', 'bob'): the sessions are not open. "
+                "Write `with separate_sessions('ann', 'bob') as (ann, bob):`."
+            ),
+        ),
+        (
+            lambda made: list(made("ann")),
+            (
+                "separate_sessions('ann'): the sessions are not open. "
+                "Write `with separate_sessions('ann') as (ann,):`."
+            ),
+        ),
+        (
+            lambda made: made().own(),
+            (
+                "separate_sessions(): the sessions are not open. "
+                "Write `with separate_sessions() as sessions:`."
+            ),
+        ),
+        (
+            lambda made: made(2).execute,
+            (
+                "separate_sessions(2) opens a sequence of sessions, which has no 'execute'; each "
+                "session has. Write `with separate_sessions(2) as sessions:`."
+            ),
+        ),
+    ],
+)
+def test_sessions_are_taken_within_the_block_only(lite, take, message):
+    """Who forgets ``with``, or takes the sequence for a session, reads what to write."""
+
+    def made(*names):
+        return separate_sessions(*names, engine=lite.engine())
+
+    with pytest.raises((UsageError, AttributeError)) as caught:
+        take(made)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("names", "key", "message"),
+    [
+        (
+            (2,),
+            2,
+            (
+                "separate_sessions(2)[2]: there are 2 sessions, numbered from 0. "
+                "Write separate_sessions(3), or sessions.own() in each worker."
+            ),
+        ),
+        (
+            ("ann", "bob"),
+            "ana",
+            "separate_sessions('ann', 'bob')['ana']: there is no such session. Write 'ann'.",
+        ),
+        (
+            ("ann", "bob"),
+            "x",
+            (
+                "separate_sessions('ann', 'bob')['x']: there is no such session. "
+                "There are 'ann', 'bob'."
+            ),
+        ),
+    ],
+)
+def test_session_that_is_not_there_is_told(lite, names, key, message):
+    """A wrong number or name is answered with a right one."""
+    with separate_sessions(*names, engine=lite.engine()) as sessions:
+        with pytest.raises(UsageError) as caught:
+            sessions[key]
+
+        assert str(caught.value) == message

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from pytest_concurrency.db.busy import make_patient
 from pytest_concurrency.db.closing import (
     UNBLOCKED,
     close,
     free_name,
-    key_of,
     roll_back,
     tell,
     verify,
 )
 from pytest_concurrency.db.connection import current_worker
+from pytest_concurrency.db.opening import named, no_attribute, not_open
 from pytest_concurrency.db.scope import Scope
 from pytest_concurrency.db.watch import NAME_OPTION
 
@@ -40,6 +40,7 @@ class AsyncSessions:
         self._scope = scope
         self._options = options
         self._open: dict[str, tuple[AsyncWorkerSession, AsyncConnection]] = {}
+        self._is_open = False
         self._owned: dict[object, AsyncWorkerSession] = {}
         self._lock = asyncio.Lock()
 
@@ -47,6 +48,7 @@ class AsyncSessions:
         """Open them."""
         self._scope.opener = current_worker()
         self._scope.open(len(self._names))
+        self._is_open = True
         for name in self._names:
             await self._add(name)
         return self
@@ -72,6 +74,9 @@ class AsyncSessions:
 
     def __iter__(self) -> Iterator[AsyncWorkerSession]:
         """Iterate over the sessions that were opened by name or number."""
+        __tracebackhide__ = True
+        if not self._is_open:
+            raise not_open(self._names, word="async with")
         return iter([self._open[name][0] for name in self._names])
 
     def __len__(self) -> int:
@@ -80,15 +85,30 @@ class AsyncSessions:
 
     def __getitem__(self, key: int | str) -> AsyncWorkerSession:
         """Return the session of a name or number."""
-        return self._open[key_of(key, self._names)][0]
+        __tracebackhide__ = True
+        if not self._is_open:
+            raise not_open(self._names, word="async with")
+        return self._open[named(key, self._names, self._open)][0]
 
     async def own(self) -> AsyncWorkerSession:
         """Return the calling task's own session, opened at its first call."""
+        __tracebackhide__ = True
+        if not self._is_open:
+            raise not_open(self._names, word="async with")
         me = current_worker()
         async with self._lock:
             if me not in self._owned:
                 self._owned[me] = await self._add(free_name(me, self._open))
             return self._owned[me]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say how to come to a session, which has what this has not."""
+            __tracebackhide__ = True
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise no_attribute(self._names, name, word="async with")
 
     def timeline(self) -> str:
         """Return all statements of all sessions, with what waited for what."""

@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 UNBLOCKED = 0.5
 
 
-def key_of(key: int | str, names: tuple[str, ...]) -> str:
-    """Return the name behind a place in the order, and a name itself."""
-    return names[key] if isinstance(key, int) else key
-
-
 def free_name(worker: object, taken: dict[str, Any]) -> str:
     """Return a name for a worker's own session that no other has."""
     get_name = getattr(worker, "get_name", None)

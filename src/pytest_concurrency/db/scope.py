@@ -12,6 +12,7 @@ from pytest_concurrency.db.busy import execute_patiently
 from pytest_concurrency.db.connection import WatchedConnection, current_worker
 from pytest_concurrency.db.deadlock import Deadlock, explain_deadlock
 from pytest_concurrency.db.place import Place
+from pytest_concurrency.db.stalls import Stalls
 from pytest_concurrency.db.timeline import timeline
 from pytest_concurrency.db.waits import SQLITE_LOCK, Wait, control_engine, probe_for
 from pytest_concurrency.db.watch import EngineWatch
@@ -54,6 +55,7 @@ class Scope:
         self._control_lock = threading.Lock()
         self._deadlocks: list[tuple[BaseException, Deadlock | None]] = []
         self._ends: list[Callable[[], None]] = []
+        self._stalls = Stalls(self)
 
     def open(self, count: int) -> None:
         """Refuse a pool that cannot give so many connections, and begin to watch."""
@@ -66,6 +68,7 @@ class Scope:
 
     def close(self) -> None:
         """Stop watching."""
+        self._stalls.stop()
         with self._control_lock:
             if self._control is not None:
                 self._control.close()
@@ -78,6 +81,7 @@ class Scope:
         """Take in a session and the way to its connection."""
         self.sessions[session.name] = session
         self._connections[session.name] = connection
+        self._stalls.start()
 
     def found(self, name: str) -> WatchedConnection | None:
         """Return what is known about a session's connection, if it has one now."""
@@ -119,7 +123,8 @@ class Scope:
         return None
 
     def annotate(self, error: BaseException, name: str) -> None:
-        """Add the circle of a deadlock to the error that ended it."""
+        """Add to an error the circle of a deadlock, or the wait that nobody could end."""
+        self._stalls.explain(error, name)
         if any(one is error for one, _ in self._deadlocks):
             return
         found = explain_deadlock(error, self.watch, name, self.ask)

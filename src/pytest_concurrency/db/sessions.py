@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, final, overload
+from typing import TYPE_CHECKING, Any, NoReturn, final, overload
 
 from pytest_concurrency.db import drivers
 from pytest_concurrency.db.async_sessions import AsyncSessions
@@ -15,12 +15,12 @@ from pytest_concurrency.db.closing import (
     UNBLOCKED,
     close,
     free_name,
-    key_of,
     roll_back,
     tell,
     verify,
 )
 from pytest_concurrency.db.connection import current_worker
+from pytest_concurrency.db.opening import named, no_attribute, not_open
 from pytest_concurrency.db.scope import Scope
 from pytest_concurrency.db.watch import NAME_OPTION, EngineWatch
 from pytest_concurrency.errors import BrokenPromise, UsageError
@@ -105,12 +105,14 @@ class Sessions:
         self._scope = scope
         self._options = options
         self._open: dict[str, tuple[WorkerSession, Connection]] = {}
+        self._is_open = False
         self._owned: dict[object, WorkerSession] = {}
         self._lock = threading.Lock()
 
     def __enter__(self) -> Sessions:
         """Open them."""
         self._scope.open(len(self._names))
+        self._is_open = True
         for name in self._names:
             self._add(name)
         return self
@@ -139,6 +141,9 @@ class Sessions:
 
     def __iter__(self) -> Iterator[WorkerSession]:
         """Iterate over the sessions that were opened by name or number."""
+        __tracebackhide__ = True
+        if not self._is_open:
+            raise not_open(self._names)
         return iter([self._open[name][0] for name in self._names])
 
     def __len__(self) -> int:
@@ -147,15 +152,30 @@ class Sessions:
 
     def __getitem__(self, key: int | str) -> WorkerSession:
         """Return the session of a name or number."""
-        return self._open[key_of(key, self._names)][0]
+        __tracebackhide__ = True
+        if not self._is_open:
+            raise not_open(self._names)
+        return self._open[named(key, self._names, self._open)][0]
 
     def own(self) -> WorkerSession:
         """Return the calling worker's own session, opened at its first call."""
+        __tracebackhide__ = True
+        if not self._is_open:
+            raise not_open(self._names)
         me = current_worker()
         with self._lock:
             if me not in self._owned:
                 self._owned[me] = self._add(free_name(me, self._open))
             return self._owned[me]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say how to come to a session, which has what this has not."""
+            __tracebackhide__ = True
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise no_attribute(self._names, name)
 
     def timeline(self) -> str:
         """Return all statements of all sessions, with what waited for what."""

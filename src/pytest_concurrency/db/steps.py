@@ -246,9 +246,9 @@ class StepThread:
 
     def __init__(self, name: str, appoint: Callable[[object], None]) -> None:  # noqa: D107  (made by the session)
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name=f"session {name}", daemon=True)
-        appoint(self._thread)
-        self._thread.start()
+        self.thread = threading.Thread(target=self._work, name=f"session {name}", daemon=True)
+        appoint(self.thread)
+        self.thread.start()
 
     def run(self, step: Step, action: Callable[[], object]) -> None:
         """Run what a step does, in the caller's context."""
@@ -265,9 +265,9 @@ class StepThread:
     def stop(self, timeout: float) -> None:
         """End the thread after its last job."""
         self._jobs.put(None)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
-            msg = f"the thread {self._thread.name!r} did not end within {timeout:g} s"
+        self.thread.join(timeout)
+        if self.thread.is_alive():
+            msg = f"the thread {self.thread.name!r} did not end within {timeout:g} s"
             raise InternalError(msg)
 
     def _work(self) -> None:

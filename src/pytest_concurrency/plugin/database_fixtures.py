@@ -62,13 +62,10 @@ def separate_sessions(request: pytest.FixtureRequest, database_engine: Any) -> C
 
     ``with separate_sessions("ann", "bob") as (ann, bob): ...``
     """
-    from functools import partial
-
-    from pytest_concurrency.db.sessions import separate_sessions as open_sessions
     from pytest_concurrency.plugin.leftovers import watched
+    from pytest_concurrency.plugin.opener import Opener
 
-    watch = watched(request.node, database_engine, request)
-    return partial(open_sessions, engine=database_engine, watch=watch)
+    return Opener(database_engine, watched(request.node, database_engine, request))
 
 
 @pytest.fixture
