@@ -5,8 +5,8 @@ plain ``threading.Barrier``, and by pytest-run-parallel around a test; the figur
 several releases. The skew is the time from the first start to the last, of calls that do nothing.
 
 While a run lasts, this plugin shortens the interval after which the interpreter lets another thread
-on. That costs skew where calls are shorter than the interval (the row with Python's own interval
-shows how much), and is what makes calls of a millisecond overlap at all.
+on. The row with Python's own interval shows what that costs where calls do nothing; it is what
+makes calls of a millisecond overlap at all.
 """
 
 import json

@@ -68,3 +68,27 @@ def test_every_outcome_is_observed_and_recorded(suite, pytester):
     ) in ran.text
     assert pytester.path.joinpath("records.txt").read_text() == RECORDS
     assert pytester.path.joinpath("times.txt").read_text() == "x"
+
+
+DEAD = """
+import os
+import pytest
+from pytest_concurrency import WorkerDied
+
+def leave(item):
+    if item == "leave":
+        os._exit(3)
+
+def test_dies(concurrent_runner):
+    with pytest.raises(WorkerDied) as died:
+        concurrent_runner(leave, items=["stay", "leave"], on="processes", rounds=2)
+    assert died.value.outcome.unfinished >= 2
+"""
+
+
+def test_a_run_whose_worker_died_is_observed(suite):
+    """What its calls did until then is told to the hooks, and kept on the error."""
+    ran = suite(DEAD, "-s", conftest=CONFTEST)
+
+    assert ran.outcomes == {"passed": 1}
+    assert "OBSERVED [('test_dies', 2, 0)]" in ran.text

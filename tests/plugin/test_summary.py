@@ -51,16 +51,22 @@ def test_calls_that_never_overlapped_are_told(suite):
     )
 
 
+MANY_APART = "import pytest\n" + APART.replace(
+    "def test_apart(concurrent_runner)",
+    "@pytest.mark.parametrize('n', range(25))\ndef test_apart(concurrent_runner, n)",
+)
+
+
 def test_many_lines_are_cut(suite):
-    """A page of them helps nobody."""
-    ran = suite(
-        "import pytest\n"
-        + APART.replace(
-            "def test_apart(concurrent_runner)",
-            "@pytest.mark.parametrize('n', range(25))\ndef test_apart(concurrent_runner, n)",
-        )
-    )
-    lines = ran.section("concurrency and objectives").splitlines()
+    """A page of them helps nobody; how to see them is said."""
+    lines = suite(MANY_APART).section("concurrency and objectives").splitlines()
 
     assert len(lines) == 21
-    assert lines[-1] == "and 5 more"
+    assert lines[-1] == "and 5 more: pytest -v shows all"
+
+
+def test_verbose_runs_show_every_line(suite):
+    """Whoever asks for more gets it."""
+    lines = suite(MANY_APART, "-v").section("concurrency and objectives").splitlines()
+
+    assert len(lines) == 25

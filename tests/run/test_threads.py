@@ -116,6 +116,16 @@ def test_a_short_switch_interval_holds_only_while_a_run_is_on():
     assert sys.getswitchinterval() == before
 
 
+def test_many_workers_are_switched_less_often():
+    """All that wait ask once per interval: it grows with them, up to the interpreter's own."""
+
+    def interval(workers):
+        outcome = concurrent_runner(sys.getswitchinterval, workers=workers)
+        return outcome.values[0]
+
+    assert [interval(5), interval(50)] == pytest.approx([SWITCH_INTERVAL, 10 * SWITCH_INTERVAL])
+
+
 def test_an_error_ends_its_call_not_the_run():
     """The worker goes on with its next round; everything raised is kept."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
-from pytest_concurrency.plugin.journal import note_record
+from pytest_concurrency.plugin.journal import note_record, timer_key
 from pytest_concurrency.plugin.settings import read
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def judge_comparison(item: pytest.Item) -> bool:
     __tracebackhide__ = True
     found = item.stash.get(found_key, None)
     if found is None:
+        if tree_key in item.config.stash:
+            _note_apart(item)
         return raced_key in item.stash or answers_key in item.config.stash
     from pytest_concurrency.plugin.objectives import slo_policy
     from pytest_concurrency.slo.assertions import conclude
@@ -147,6 +149,17 @@ def judge_comparison(item: pytest.Item) -> bool:
     claim, *rest = found.row()
     conclude(found.state, text, slo_policy(item), row=(f"{claim} ({ref})", *rest))
     return True
+
+
+def _note_apart(item: pytest.Item) -> None:
+    """Say of a test that measured, but in a loop of its own, that it was not compared."""
+    timer = item.stash.get(timer_key, None)
+    if timer is not None and len(timer) and raced_key not in item.stash:
+        text = (
+            f"{item.nodeid}: not compared with {_ref(item)}, for it loops by itself. "
+            "Write for _ in perf_timer.until_decided(): ..."
+        )
+        note_record(item, {"kind": "against", "nodeid": item.nodeid, "text": text})
 
 
 def _again(item: pytest.Item, ref: str) -> str:

@@ -20,10 +20,11 @@ def write_summary(terminal: pytest.TerminalReporter, config: pytest.Config) -> N
     if not lines:
         return
     terminal.section(TITLE, sep="-")
-    for line in lines[:MOST_LINES]:
+    shown = lines if config.get_verbosity() > 0 else lines[:MOST_LINES]
+    for line in shown:
         terminal.write_line(line)
-    if len(lines) > MOST_LINES:
-        terminal.write_line(f"and {len(lines) - MOST_LINES} more")
+    if len(lines) > len(shown):
+        terminal.write_line(f"and {len(lines) - len(shown)} more: pytest -v shows all")
 
 
 def _lines(config: pytest.Config) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any, final
 from pytest_concurrency.errors import BrokenPromise, UsageError
 from pytest_concurrency.run.executors import Row, check_sendable
 from pytest_concurrency.run.hang import AT_THE_GATE, Hanging
+from pytest_concurrency.run.outcome import Outcome
 from pytest_concurrency.run.process import Child, Echo
 from pytest_concurrency.run.recording import Ending, Recording, is_fatal
 from pytest_concurrency.run.tally import count, workers_text
@@ -28,9 +29,15 @@ HEAD_START_NS = 2_000_000
 
 
 class WorkerDied(BrokenPromise):
-    """A worker's process ended before its calls did."""
+    """A worker's process ended before its calls did.
+
+    Attributes:
+        outcome: The calls that had ended.
+    """
 
     __module__ = "pytest_concurrency"
+
+    outcome: Outcome[Any]
 
 
 @final

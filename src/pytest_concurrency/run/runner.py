@@ -202,7 +202,10 @@ class Run:
         try:
             with self._closing():
                 ending = self._run_here()
-        except (UsageError, BrokenPromise) as error:
+        except UsageError as error:
+            raise error.with_traceback(None) from None
+        except BrokenPromise as error:  # a worker's process has died
+            error.outcome = self._told()  # type: ignore[attr-defined]
             raise error.with_traceback(None) from None
         return self._finish(ending)
 
@@ -238,17 +241,22 @@ class Run:
         finally:
             self.recording.close()
 
-    def _finish(self, ending: Ending) -> Outcome[Any]:
-        __tracebackhide__ = True
+    def _told(self) -> Outcome[Any]:
+        """Return the outcome, after whoever observes has seen it."""
         drawn = any(worker.has_drawn for worker in self.recording.workers)
         outcome: Outcome[Any] = Outcome(
             self.recording, replay=f"--concurrency-seed={self._seed}" if drawn else ""
         )
-        if self._litter is not None:
-            weakref.finalize(outcome, shutil.rmtree, self._litter, ignore_errors=True)
         if self._settings.observe is not None:
             self._settings.observe(outcome)
             outcome.forget_looks()
+        return outcome
+
+    def _finish(self, ending: Ending) -> Outcome[Any]:
+        __tracebackhide__ = True
+        outcome = self._told()
+        if self._litter is not None:
+            weakref.finalize(outcome, shutil.rmtree, self._litter, ignore_errors=True)
         if self.recording.fatal is not None:
             if self._litter is not None:  # nobody gets the outcome
                 shutil.rmtree(self._litter, ignore_errors=True)

@@ -25,6 +25,8 @@ SWITCH_INTERVAL = 5e-5
 
 With Python's own five milliseconds a short call is over before the next worker wakes.
 """
+SHARE = 1e-5
+"""Its least share for each worker: all that wait ask once per interval, and asking takes time."""
 GRACE = 0.5
 """How long a worker that was asked to stop may take, in seconds."""
 NUDGE = 0.01
@@ -44,11 +46,12 @@ class _Switching:
         self._before = 0.0
 
     @contextmanager
-    def shortened(self) -> Iterator[None]:
+    def shortened(self, workers: int) -> Iterator[None]:
         with self._guard:
             if self._runs == 0:
                 self._before = sys.getswitchinterval()
-                sys.setswitchinterval(min(SWITCH_INTERVAL, self._before))
+                interval = max(SWITCH_INTERVAL, SHARE * workers)
+                sys.setswitchinterval(min(interval, self._before))
             self._runs += 1
         try:
             yield
@@ -147,7 +150,7 @@ class ThreadCrew:
 
     def run(self, timeout: float | None) -> Ending:
         """Run all workers to their end, or to the deadline."""
-        with _SWITCHING.shortened():
+        with _SWITCHING.shortened(len(self.threads)):
             try:
                 self._start()
                 in_time = self._countdown.wait(timeout)

@@ -155,7 +155,9 @@ class Times(Protocol):
     def __enter__(self) -> object:
         """Begin a call."""
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, traceback: object, /
+    ) -> None:
         """End the call."""
 
     async def __aenter__(self) -> object:

@@ -120,7 +120,9 @@ class PerfTimer:
             self._watch = NoiseWatch(times_collections=False)
         self._first_ns = perf_counter_ns()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object = None, traceback: object = None, /
+    ) -> None:
         """End the call; what it raised goes on, and makes it a failed one."""
         ended_ns = perf_counter_ns()
         if self._open and self._exit_beside(ended_ns, failed=kind is not None):

@@ -84,6 +84,27 @@ def test_test_that_the_revision_has_not_is_told(history, pytester, told):
     assert told(result) == ["test_new.py::test_work: not compared, for HEAD has no such test"]
 
 
+OWN_LOOP = """
+def test_work(perf_timer):
+    for _ in range(3):
+        with perf_timer:
+            pass
+"""
+
+
+def test_test_that_loops_by_itself_is_told(history, pytester, told):
+    """The other revision makes a call only where it is asked for one: nobody compared this."""
+    pytester.makepyfile(test_own=OWN_LOOP)
+    result = history(20_000, "test_own.py")
+    result.assert_outcomes(passed=1)
+    assert told(result) == [
+        (
+            "test_own.py::test_work: not compared with HEAD, for it loops by itself. "
+            "Write for _ in perf_timer.until_decided(): ..."
+        )
+    ]
+
+
 def test_test_that_breaks_at_the_revision_is_said_to(history, pytester):
     """A test that fails at the other revision cannot be compared, and fails here."""
     pytester.makepyfile(app="def work():\n    raise RuntimeError")
