@@ -74,6 +74,38 @@ def test_mutant_without_the_limit_serves_all(serve, concurrent_runner, monkeypat
     assert outcome.tally(lambda answer: answer.status_code) == {200: 100}
 
 
+def served_of_two(answers):
+    """Return how many of two who may not both be served were."""
+    return sum(answer is None for answer in answers)
+
+
+def test_limit_in_every_order(interleave):
+    """Limit: of two at once of whom one may be served one is, whatever the order of the awaits."""
+
+    @interleave(packages=["residency", "limits"])
+    async def body(run):
+        limit = RateLimit(None, limit="1/minute", storage="memory://")
+        assert served_of_two(await run(lambda: limit._wait("a"), lambda: limit._wait("a"))) == 1
+
+
+def test_mutant_that_looks_and_then_counts_is_found(interleave, monkeypatch):
+    """Limit mutant: a look and a count with an await between them serve both, in some order."""
+
+    async def look_then_count(self, client):
+        is_free = await self._limiter.test(self._limit, client)
+        await asyncio.sleep(0)  # what asking another process takes
+        await self._limiter.hit(self._limit, client)
+        return None if is_free else 60
+
+    monkeypatch.setattr(RateLimit, "_count", look_then_count)
+    with pytest.raises(AssertionError, match="2 == 1"):
+
+        @interleave(packages=["residency", "limits"])
+        async def body(run):
+            limit = RateLimit(None, limit="1/minute", storage="memory://")
+            assert served_of_two(await run(lambda: limit._wait("a"), lambda: limit._wait("a"))) == 1
+
+
 # --- the cache, and its breaker ---
 
 

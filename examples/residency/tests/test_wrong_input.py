@@ -267,6 +267,32 @@ WRONG = {
         "GET", "/assignments?limit=0", None, {}, 422,
         "query.limit: Input should be greater than or equal to 1",
     ),
+    "plot of no run": (
+        "GET", "/schedule-runs/7/quality.svg", None, {}, 404, "There is no schedule run 7.",
+    ),
+    "compliance of no days": (
+        "GET", "/compliance?last_day=2026-01-06", None, {}, 422,
+        "query.first_day: Field required",
+    ),
+    "contingency of no days": (
+        "GET", "/resilience/contingency", None, {}, 422,
+        "query.first_day: Field required; query.last_day: Field required",
+    ),
+    "defence of no day": (
+        "GET", "/resilience/defence?first_day=2026-01-05&last_day=soon", None, {}, 422,
+        "query.last_day: Input should be a valid date or datetime, input is too short",
+    ),
+    "burnout of no day": (
+        "GET", "/resilience/burnout?first_day=2026-01-05", None, {}, 422,
+        "query.last_day: Field required",
+    ),
+    "fallback without blocks": (
+        "POST", "/fallbacks", {"first_day": "2031-01-01", "last_day": "2031-01-02"}, {}, 422,
+        "There are no blocks from 2031-01-01 to 2031-01-02.",
+    ),
+    "fallback that nobody deployed": (
+        "POST", "/fallbacks/7/roll-back", None, {}, 404, "There is no schedule run 7.",
+    ),
     "task that nobody started": ("GET", "/tasks/7", None, {}, 404, "There is no task 7."),
     "unknown role": (
         "GET", "/people?role=nurse", None, {}, 422,
@@ -325,6 +351,7 @@ WRITING = {
     "swap": ("POST", "/swaps", SWAP),
     "run": ("POST", "/schedule-runs", DAYS),
     "task": ("POST", "/tasks", {"steps": 3}),
+    "fallback": ("POST", "/fallbacks", DAYS),
     "student": ("POST", "/students", {"name": "Robin"}),
     "plan": ("POST", "/students/1/plans", {"academic_year": "2026/2027"}),
 }
