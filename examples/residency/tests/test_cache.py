@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -71,6 +72,38 @@ def test_mutant_without_the_limit_serves_all(serve, concurrent_runner, monkeypat
     service = serve(rate_limit="20/minute")
     outcome = concurrent_runner(lambda: service.get("/people"), workers=100).raise_errors()
     assert outcome.tally(lambda answer: answer.status_code) == {200: 100}
+
+
+def served_of_two(answers):
+    """Return how many of two who may not both be served were."""
+    return sum(answer is None for answer in answers)
+
+
+def test_limit_in_every_order(interleave):
+    """Limit: of two at once of whom one may be served one is, whatever the order of the awaits."""
+
+    @interleave(packages=["residency", "limits"])
+    async def body(run):
+        limit = RateLimit(None, limit="1/minute", storage="memory://")
+        assert served_of_two(await run(lambda: limit._wait("a"), lambda: limit._wait("a"))) == 1
+
+
+def test_mutant_that_looks_and_then_counts_is_found(interleave, monkeypatch):
+    """Limit mutant: a look and a count with an await between them serve both, in some order."""
+
+    async def look_then_count(self, client):
+        is_free = await self._limiter.test(self._limit, client)
+        await asyncio.sleep(0)  # what asking another process takes
+        await self._limiter.hit(self._limit, client)
+        return None if is_free else 60
+
+    monkeypatch.setattr(RateLimit, "_count", look_then_count)
+    with pytest.raises(AssertionError, match="2 == 1"):
+
+        @interleave(packages=["residency", "limits"])
+        async def body(run):
+            limit = RateLimit(None, limit="1/minute", storage="memory://")
+            assert served_of_two(await run(lambda: limit._wait("a"), lambda: limit._wait("a"))) == 1
 
 
 # --- the cache, and its breaker ---
@@ -391,8 +424,14 @@ def test_limit_is_counted_in_redis_for_all_processes(serve, redis_server):
     assert answers == [200, 200, 200, 429]
 
 
-def test_limit_of_hundred_at_once_is_exact_in_redis(serve, redis_server, concurrent_runner):
-    """Limit: of 100 at once exactly the first 20 are served, counted in Redis."""
+def test_limit_of_hundred_at_once_is_exact_in_redis(
+    serve, redis_server, concurrent_runner, monkeypatch
+):
+    """Limit: of 100 at once exactly the first 20 are served, counted in Redis.
+
+    It is waited for as long as a busy machine takes: what is not counted is let through.
+    """
+    monkeypatch.setattr(limits, "PATIENCE", 20)
     service = serve(rate_limit="20/minute", rate_limit_storage=redis_server.limits)
     outcome = concurrent_runner(lambda: service.get("/people"), workers=100).raise_errors()
     assert outcome.tally(lambda answer: answer.status_code) == {200: 20, 429: 80}
@@ -404,6 +443,26 @@ def test_limit_lets_everybody_through_when_redis_dies(serve, redis_server):
     assert [service.get("/people").status_code for _ in range(2)] == [200, 429]
     redis_server.kill()
     assert [service.get("/people").status_code for _ in range(5)] == [200] * 5
+
+
+def test_mutant_that_looks_and_then_counts_serves_too_many(
+    serve, redis_server, concurrent_runner, monkeypatch
+):
+    """Limit mutant: a look and a count that are not one let ten through where five may."""
+    monkeypatch.setattr(limits, "PATIENCE", 20)
+    everybody_looks = asyncio.Barrier(10)
+
+    async def look_then_count(self, client):
+        is_free = await self._limiter.test(self._limit, client)
+        async with asyncio.timeout(20):
+            await everybody_looks.wait()
+        await self._limiter.hit(self._limit, client)
+        return None if is_free else 60
+
+    monkeypatch.setattr(RateLimit, "_count", look_then_count)
+    service = serve(rate_limit="5/minute", rate_limit_storage=redis_server.limits)
+    outcome = concurrent_runner(lambda: service.get("/people"), workers=100).raise_errors()
+    assert outcome.tally(lambda answer: answer.status_code) == {200: 10, 429: 90}
 
 
 def limited(serve, redis_server, monkeypatch, rest):

@@ -20,6 +20,7 @@ from residency.services.idempotency import create_request
 from residency.services.tasks import create_task
 from residency.settings import Settings
 from residency.store.models import IdempotencyRecord, ScheduleRun, Task
+from residency.web import tasks, tokens
 from residency.web.app import make_app
 from residency.web.tokens import ROLES, Tokens
 
@@ -104,6 +105,18 @@ def test_bad_tokens_are_401(guarded, kind):
     assert (answer.status_code, answer.json()["detail"]) == (401, detail)
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert "POST /token" in answer.json()["advice"]
+
+
+def test_mutant_that_checks_no_signature_lets_the_forged_in(guarded, monkeypatch):
+    """Tokens mutant: without the signature anybody is who they say."""
+    plain = jwt.decode
+
+    def trusting(token, secret, **options):
+        return plain(token, secret, **{**options, "options": {"verify_signature": False}})
+
+    monkeypatch.setattr(tokens.jwt, "decode", trusting)
+    for kind in ("forged", "algorithm none", "expired"):
+        assert guarded.get("/people", headers=REFUSED[kind][0]).status_code == 200
 
 
 def test_what_each_role_may_do(guarded, concurrent_edit_scenario):
@@ -293,8 +306,8 @@ def test_expired_records_are_removed_at_the_start(serve, sessions):
     assert keys == ["new"]
 
 
-def test_stopping_cancels_long_tasks(engine, sessions, monkeypatch):
-    """End: a service that is stopped cancels its long tasks, says so in the table, and ends."""
+def stop_during_a_task(engine, sessions, monkeypatch):
+    """Stop a service during the first of 50 steps of a task; return how the task ended."""
     begun, go_on = threading.Event(), threading.Event()
 
     def held_step(*_, **__):
@@ -320,8 +333,20 @@ def test_stopping_cancels_long_tasks(engine, sessions, monkeypatch):
     asyncio.run(live())
     with sessions() as session:
         task = session.scalars(select(Task)).one()
-        assert (task.status, task.step) == ("cancelled", 1)
+        return task.status, task.step
+
+
+def test_stopping_cancels_long_tasks(engine, sessions, monkeypatch):
+    """End: a service that is stopped cancels its long tasks, says so in the table, and ends."""
+    assert stop_during_a_task(engine, sessions, monkeypatch) == ("cancelled", 1)
     assert not [one for one in threading.enumerate() if one.name.startswith(("task", "generation"))]
+
+
+def test_mutant_whose_tasks_hear_nothing_goes_on_to_the_end(engine, sessions, monkeypatch):
+    """End mutant: a task that does not ask whether the service stops keeps it from its end."""
+    plain = tasks.run_steps
+    monkeypatch.setattr(tasks, "run_steps", lambda *work, **_stop: plain(*work))
+    assert stop_during_a_task(engine, sessions, monkeypatch) == ("done", 50)
 
 
 def test_unknown_ids_do_not_create_rows(service, sessions):

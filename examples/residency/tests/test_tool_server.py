@@ -7,7 +7,7 @@ import itertools
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from time import perf_counter
@@ -32,7 +32,7 @@ from residency.store.models import (
     Task,
     now,
 )
-from residency.tools import long
+from residency.tools import desk, long
 from residency.tools.server import make_server
 from residency.web.app import engine_of
 
@@ -45,6 +45,7 @@ READING = {
     "check_compliance",
 }
 CHANGING = {"request_swap", "edit_shift", "add_note", "generate_schedule", "count_shifts"}
+DAY_AFTER = dict.fromkeys(("first_day", "last_day"), f"{MONDAY + timedelta(days=4)}")
 WEEK = {"first_day": f"{MONDAY}", "last_day": f"{MONDAY + timedelta(days=6)}"}
 
 
@@ -254,11 +255,14 @@ def arguments_of(week):
         "check_compliance": lambda: WEEK,
         "request_swap": swap,
         "edit_shift": lambda: {"assignment_id": week.shifts[0], "version": next(versions)},
+        "add_note": lambda: {"assignment_id": week.shifts[0], "text": "x"},
+        "read_schedule_run": lambda: {"run_id": 1},
         "count_shifts": lambda: {"steps": 3},
     }
 
 
-QUICK = sorted((READING | CHANGING) - {"read_schedule_run", "generate_schedule", "add_note"})
+QUICK = sorted((READING | CHANGING) - {"generate_schedule"})
+"""A generation takes what it takes (2.9)."""
 
 
 @pytest.mark.performance
@@ -269,6 +273,7 @@ def test_one_call_is_quick(tools, week, perf_timer, tool):
 
     async def main():
         async with tools() as call:
+            await call("generate_schedule", **DAY_AFTER, key="k1")
             for _ in perf_timer.until_decided(bar, max_calls=200, seconds=4):
                 async with perf_timer:
                     await call(tool, **arguments())
@@ -594,6 +599,59 @@ def test_cancelled_call_cancels_its_task(tools, week, sessions, mode):
 def status_of_task(sessions):
     with sessions() as session:
         return session.scalar(select(Task.status))
+
+
+def test_mutant_that_tells_no_refusal_says_nothing_to_act_on(tools, week, monkeypatch):
+    """2.8 mutant: a refusal that is not told as one looks like a fault of the server."""
+
+    async def main():
+        async with tools() as call:
+            with pytest.raises(Refused) as refused:
+                await call("edit_shift", assignment_id=1, version=7)
+            return str(refused.value)
+
+    assert "is at version 1, not 7. Read it again" in asyncio.run(main())
+    monkeypatch.setattr(desk, "refusals_told", nullcontext)
+    assert asyncio.run(main()) == "Error executing tool edit_shift"
+
+
+def test_mutant_that_goes_on_after_it_was_cancelled_is_noticed(tools, week, sessions, monkeypatch):
+    """2.8 mutant: a task that does not hear of its call's end writes what nobody waits for."""
+    plain = long.run_steps_async
+    going_on = []
+
+    async def deaf(*args, **options):
+        going_on.append(asyncio.ensure_future(plain(*args, **options)))
+        return await asyncio.shield(going_on[0])
+
+    monkeypatch.setattr(long, "run_steps_async", deaf)
+    monkeypatch.setattr(
+        long, "_telling", lambda prepare, _steps, _context: beside_the_loop(prepare)
+    )
+
+    async def main():
+        async with tools() as call:
+            calling = asyncio.ensure_future(call("count_shifts", steps=200))
+            async with asyncio.timeout(20):
+                while await asyncio.to_thread(count, sessions, Task) == 0:
+                    pass
+            calling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await calling
+            await asyncio.wait(going_on, timeout=20)
+
+    asyncio.run(main())
+    assert status_of_task(sessions) == "done"
+    assert count(sessions, DigestLine) == len(week.people)
+
+
+def beside_the_loop(prepare):
+    """Return what does a step beside the loop, and tells nobody."""
+
+    async def step(number):
+        return await asyncio.to_thread(prepare, number)
+
+    return step
 
 
 def test_tools_answer_while_a_schedule_is_generated(engine, week, held_planner, concurrent_runner):

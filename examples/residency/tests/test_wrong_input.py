@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import date
-from itertools import count
+from time import monotonic
 
 import pytest
 import schemathesis
@@ -18,12 +19,13 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from sqlalchemy import select
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
 
 from residency.services.errors import NothingToPlan
 from residency.services.generation import begin_run
 from residency.settings import Settings
-from residency.store.models import Base, ScheduleRun, Task
+from residency.store.models import Base, ScheduleRun, Student, Task
 from residency.web.app import make_app
 
 CHECKS = [
@@ -39,6 +41,8 @@ OPERATIONS = [
     for method in methods
 ]
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+SECONDS = 30
+"""How long generated requests go to one operation at most."""
 KEY = {"Idempotency-Key": "k1"}
 DAYS = {"first_day": "2026-01-05", "last_day": "2026-01-06"}
 SWAP = {"assignment_id": 1, "owner_id": 1, "taker_id": 2}
@@ -66,12 +70,14 @@ def everything(engine):
 
 def wait_until_idle(sessions):
     """Return when no run and no task is going; both end by themselves."""
-    for _ in count():
+    patience = monotonic() + SECONDS
+    while monotonic() < patience:
         with sessions() as session:
             runs = select(ScheduleRun.id).where(ScheduleRun.status.in_(("running", "waiting")))
             tasks = select(Task.id).where(Task.status.in_(("running", "cancelling")))
             if session.scalar(runs) is None and session.scalar(tasks) is None:
                 return
+    pytest.fail(f"a run or a task was still going after {SECONDS} s")
 
 
 def small_numbers(value):
@@ -87,7 +93,11 @@ def small_numbers(value):
 
 
 def try_operation(schema, engine, sessions, method, path, examples):
-    """Send generated requests, right and wrong ones, and look at all answers and all rows."""
+    """Send generated requests, right and wrong ones, and look at all answers and all rows.
+
+    There are so many of them, or fewer if time is up: nobody waits for the last ones.
+    """
+    tried, time_is_up = [], monotonic() + SECONDS
     strategy = schema[path][method].as_strategy(generation_mode=MODES[0]) | schema[path][
         method
     ].as_strategy(generation_mode=MODES[1])
@@ -102,6 +112,9 @@ def try_operation(schema, engine, sessions, method, path, examples):
     )
     @given(case=strategy)
     def check(case):
+        if monotonic() > time_is_up:
+            return
+        tried.append(case)
         if case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE:
             case.path_parameters = small_numbers(case.path_parameters)
             case.body = small_numbers(case.body)
@@ -112,6 +125,7 @@ def try_operation(schema, engine, sessions, method, path, examples):
         wait_until_idle(sessions)
 
     check()
+    assert tried
 
 
 @pytest.mark.backends("sqlite")
@@ -245,6 +259,41 @@ WRONG = {
         "GET", "/students/7/plans/latest?academic_year=2026/2027", None, {}, 404,
         "Student 7 has no plan for 2026/2027.",
     ),
+    "plans of nobody": (
+        "GET", "/students/0/plans", None, {}, 422,
+        "path.student_id: Input should be greater than or equal to 1",
+    ),
+    "too few at once": (
+        "GET", "/assignments?limit=0", None, {}, 422,
+        "query.limit: Input should be greater than or equal to 1",
+    ),
+    "plot of no run": (
+        "GET", "/schedule-runs/7/quality.svg", None, {}, 404, "There is no schedule run 7.",
+    ),
+    "compliance of no days": (
+        "GET", "/compliance?last_day=2026-01-06", None, {}, 422,
+        "query.first_day: Field required",
+    ),
+    "contingency of no days": (
+        "GET", "/resilience/contingency", None, {}, 422,
+        "query.first_day: Field required; query.last_day: Field required",
+    ),
+    "defence of no day": (
+        "GET", "/resilience/defence?first_day=2026-01-05&last_day=soon", None, {}, 422,
+        "query.last_day: Input should be a valid date or datetime, input is too short",
+    ),
+    "burnout of no day": (
+        "GET", "/resilience/burnout?first_day=2026-01-05", None, {}, 422,
+        "query.last_day: Field required",
+    ),
+    "fallback without blocks": (
+        "POST", "/fallbacks", {"first_day": "2031-01-01", "last_day": "2031-01-02"}, {}, 422,
+        "There are no blocks from 2031-01-01 to 2031-01-02.",
+    ),
+    "fallback that nobody deployed": (
+        "POST", "/fallbacks/7/roll-back", None, {}, 404, "There is no schedule run 7.",
+    ),
+    "task that nobody started": ("GET", "/tasks/7", None, {}, 404, "There is no task 7."),
     "unknown role": (
         "GET", "/people?role=nurse", None, {}, 422,
         "query.role: Input should be 'resident' or 'faculty'",
@@ -278,6 +327,60 @@ def test_wrong_inputs_are_answered_with_what_to_change(service, engine, concurre
         assert found["advice"], name
     assert wrong == {}
     assert everything(engine) == before
+
+
+def test_every_operation_that_takes_something_is_given_something_wrong():
+    """Wrong input: no operation of the OpenAPI document is left out."""
+    document = make_app(Settings(authentication=False)).openapi()
+    tried = [(method, url.partition("?")[0]) for method, url, *_ in WRONG.values()]
+    left_out = [
+        (method, path)
+        for method, path in OPERATIONS
+        if {"parameters", "requestBody"} & document["paths"][path][method.lower()].keys()
+        and not any(
+            method == asked and re.fullmatch(re.sub(r"\{\w+\}", r"[^/]+", path), url)
+            for asked, url in tried
+        )
+    ]
+    assert left_out == []
+
+
+WRITING = {
+    "edit": ("PATCH", "/assignments/1", {"version": 1, "note": "x", "template_id": 1}),
+    "note": ("POST", "/assignments/1/notes", {"text": "x"}),
+    "swap": ("POST", "/swaps", SWAP),
+    "run": ("POST", "/schedule-runs", DAYS),
+    "task": ("POST", "/tasks", {"steps": 3}),
+    "fallback": ("POST", "/fallbacks", DAYS),
+    "student": ("POST", "/students", {"name": "Robin"}),
+    "plan": ("POST", "/students/1/plans", {"academic_year": "2026/2027"}),
+}
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_request_that_breaks_at_its_end_writes_nothing(
+    service, engine, sessions, concurrent_edit_scenario, name
+):
+    """No partial write: what breaks at the commit answers 500 and leaves not one row changed."""
+    with sessions.begin() as session:
+        session.add(Student(name="Robin"))
+    service.get("/health")
+    wait_until_idle(sessions)
+    before = everything(engine)
+
+    def break_down(_session):
+        message = "the power went"
+        raise RuntimeError(message)
+
+    method, path, body = WRITING[name]
+    event.listen(Session, "before_commit", break_down)
+    try:
+        answer = service.request(method, path, json=body, headers=KEY)
+    finally:
+        event.remove(Session, "before_commit", break_down)
+    assert (answer.status_code, answer.json()["title"]) == (500, "Internal error")
+    assert everything(engine) == before
+    assert service.request(method, path, json=body, headers=KEY).status_code < 300
 
 
 YEAR = b'"academic_year": "2026/2027"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, case, func, literal, select
 from sqlalchemy.orm import Session
 
 from residency.services.assignments import get_assignment
@@ -13,6 +13,8 @@ from residency.store.models import Absence, Assignment, Block, Person
 
 EXCHANGE_WITHIN = timedelta(days=14)
 """An exchange is of shifts at most so far apart."""
+NUMBERS = 2**32
+"""More than there are numbers of shifts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +100,22 @@ def _loads(session: Session, day: date) -> dict[int, int]:
 
 
 def _nearest_offers(session: Session, shift: Assignment) -> dict[int, tuple[int, Block]]:
-    """Return the nearest shift of each person that the owner could take, and its block."""
-    blocks = {block.id: block for block in _blocks_near(session, shift)}
+    """Return the nearest shift of each person that the owner could take, and its block.
+
+    The database picks one of each person's shifts: there may be tens of thousands. A block's place
+    and a shift's number make one number, of which the least is the nearest shift.
+    """
+    blocks = _blocks_near(session, shift)
+    if not blocks:
+        return {}
+    places = {block.id: literal(place, BigInteger) for place, block in enumerate(blocks)}
+    near = case(places, value=Assignment.block_id) * NUMBERS + Assignment.id
     rows = session.execute(
-        select(Assignment.person_id, Assignment.id, Assignment.block_id).where(
-            Assignment.block_id.in_(blocks)
-        )
+        select(Assignment.person_id, func.min(near))
+        .where(Assignment.block_id.in_(places))
+        .group_by(Assignment.person_id)
     )
-    order = {number: place for place, number in enumerate(blocks)}
-    nearest: dict[int, tuple[int, int]] = {}
-    for person_id, assignment_id, block_id in rows:
-        place = order[block_id], assignment_id
-        if place < nearest.get(person_id, (len(order), 0)):
-            nearest[person_id] = place
-    by_place = list(blocks.values())
-    return {number: (which, by_place[place]) for number, (place, which) in nearest.items()}
+    return {number: (least % NUMBERS, blocks[least // NUMBERS]) for number, least in rows}
 
 
 def _blocks_near(session: Session, shift: Assignment) -> list[Block]:

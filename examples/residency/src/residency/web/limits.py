@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from typing import Any, cast
@@ -17,8 +18,8 @@ from residency.web.problems import TooManyRequests, refusal
 
 UNLIMITED = ("/health", "/metrics")
 CONNECTIONS = 10
-"""So many to Redis; a rush waits for one of them rather than opening hundreds."""
-PATIENCE = 0.5
+"""So many requests are counted at a time; a rush opens no hundreds of connections to Redis."""
+PATIENCE = 1.0
 """For how many seconds Redis is waited for."""
 FAILURES = 3
 """So many failures in a row, and nothing is counted for a while."""
@@ -39,6 +40,7 @@ class RateLimit:
         self._limit = parse(limit)
         self._pool = _pool(storage) if storage.startswith("redis") else None
         self._limiter = MovingWindowRateLimiter(_storage(storage, self._pool))
+        self._turn = asyncio.Semaphore(CONNECTIONS)
         self._failures = 0
         self._rests_until = 0.0
 
@@ -66,8 +68,12 @@ class RateLimit:
 
     async def _wait(self, client: str) -> int | None:
         """Return how many seconds a client has to wait, if it has to."""
-        if time.monotonic() < self._rests_until:
-            return None
+        async with self._turn:
+            if time.monotonic() < self._rests_until:
+                return None
+            return await self._count(client)
+
+    async def _count(self, client: str) -> int | None:
         try:
             if await self._limiter.hit(self._limit, client):
                 self._failures = 0
@@ -96,14 +102,13 @@ def _storage(url: str, pool: Any) -> Storage:
 
 def _pool(url: str) -> Any:
     """Return connections to Redis that give up rather than keep people waiting."""
-    from redis.asyncio import BlockingConnectionPool
+    from redis.asyncio import ConnectionPool
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return BlockingConnectionPool.from_url(
+    return ConnectionPool.from_url(
         url.replace("redis+unix:", "unix:"),
         max_connections=CONNECTIONS,
-        timeout=PATIENCE,
         socket_timeout=PATIENCE,
         socket_connect_timeout=PATIENCE,
         retry=Retry(NoBackoff(), 0),

@@ -1,0 +1,29 @@
+"""The README's tables name tests that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+README = TESTS.with_name("README.md").read_text(encoding="utf-8")
+
+
+def named(line):
+    """Return the tests that a line names, each with its file; ``…`` stands for the file before."""
+    file = None
+    for name, test in re.findall(r"`(test_\w+\.py|…)::(test_\w+)`", line):
+        file = name if name != "…" else file
+        yield file, test
+
+
+def test_every_test_that_is_named_is_there():
+    """README: whoever looks a requirement or a protection up finds the test."""
+    defined = {
+        (path.name, test)
+        for path in TESTS.glob("test_*.py")
+        for test in re.findall(r"^def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    found = list(named(README))
+    assert len(found) > 100
+    assert [one for one in found if one not in defined] == []
