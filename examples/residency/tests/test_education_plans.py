@@ -7,10 +7,19 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
+from tenacity import (
+    retry_always,
+    stop_never,
+    wait_exponential,
+    wait_random,
+    wait_random_exponential,
+)
 
+from mutation import no_lock
 from residency.services import plans
 from residency.services.errors import NotFound, VersionConflict
 from residency.services.plans import (
+    FIRST_WAIT,
     LONGEST_WAIT,
     MOST_ATTEMPTS,
     create_plan,
@@ -63,7 +72,7 @@ def chain(length):
 
 def forget_lock(monkeypatch):
     """Take the protection away."""
-    monkeypatch.setattr(plans, "take_lock", lambda _session, _name: None)
+    monkeypatch.setattr(plans, "take_lock", no_lock)
 
 
 # --- numbers ---
@@ -247,26 +256,79 @@ def test_conflict_is_turned_into_a_retryable_error(sessions, student, monkeypatc
         add_once(sessions, student)
 
 
-def test_retry_waits_longer_each_time_up_to_a_limit_and_gives_up(sessions):
-    """2.3: exponential back-off with jitter and an upper limit, then the error itself."""
+def refuse(_session):
+    """Find the number taken."""
+    message = "taken"
+    raise VersionConflict(message)
+
+
+def waits_of(sessions, attempts=200):
+    """Return for how long somebody waits who never gets through."""
     waits = []
-    attempts = []
-
-    def refuse(_session):
-        attempts.append(1)
-        message = "taken"
-        raise VersionConflict(message)
-
-    def note(state):
-        waits.append(state.next_action.sleep)
-
     with pytest.raises(VersionConflict, match="taken"):
-        retried(sessions, refuse, before_sleep=note, sleep=lambda _seconds: None)
-    assert len(attempts) == MOST_ATTEMPTS
-    assert all(
-        0 <= wait <= min(0.01 * 2**number, LONGEST_WAIT) for number, wait in enumerate(waits)
-    )
-    assert len(set(waits)) == len(waits)
+        retried(sessions, refuse, attempts=attempts, sleep=waits.append)
+    return waits
+
+
+def check_waits(waits):
+    """Hold waits to back-off, jitter and the upper limit."""
+    ceilings = [min(FIRST_WAIT * 2**number, LONGEST_WAIT) for number in range(len(waits))]
+    assert all(0 <= wait <= most for wait, most in zip(waits, ceilings, strict=True)), "a limit"
+    assert len(set(waits)) == len(waits), "jitter"
+    assert max(waits) > LONGEST_WAIT / 2, "back-off"
+
+
+@pytest.mark.backends("sqlite")
+def test_retry_waits_longer_each_time_up_to_a_limit(sessions):
+    """2.3: exponential back-off with jitter and an upper limit."""
+    check_waits(waits_of(sessions))
+
+
+@pytest.mark.backends("sqlite")
+@pytest.mark.parametrize(
+    ("waiting", "missed"),
+    [
+        (wait_random_exponential(multiplier=FIRST_WAIT), "a limit"),
+        (wait_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT), "jitter"),
+        (wait_random(0, FIRST_WAIT), "back-off"),
+    ],
+    ids=["no limit", "no jitter", "no back-off"],
+)
+def test_mutant_that_waits_otherwise_is_noticed(sessions, monkeypatch, waiting, missed):
+    """2.3 mutant: without limit, jitter or back-off the waits are others."""
+    monkeypatch.setattr(plans, "wait_random_exponential", lambda **_: waiting)
+    with pytest.raises(AssertionError, match=missed):
+        check_waits(waits_of(sessions))
+
+
+@pytest.mark.backends("sqlite")
+def test_retry_gives_up_with_the_error_itself(sessions):
+    """2.3: after the most attempts the conflict is passed on."""
+    assert len(waits_of(sessions, MOST_ATTEMPTS)) == MOST_ATTEMPTS - 1
+
+
+@pytest.mark.backends("sqlite")
+def test_mutant_that_never_gives_up_is_noticed(sessions, monkeypatch):
+    """2.3 mutant: without a limit of attempts somebody who never gets through tries for ever."""
+    monkeypatch.setattr(plans, "stop_after_attempt", lambda _attempts: stop_never)
+    patience = iter(range(100 * MOST_ATTEMPTS))
+
+    def sleep(_seconds):
+        if next(patience, None) is None:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        retried(sessions, refuse, sleep=sleep)
+
+
+@pytest.mark.backends("sqlite")
+def test_mutant_that_repeats_what_cannot_succeed_is_noticed(sessions, monkeypatch):
+    """2.3 mutant: told to try everything again, retry asks eight times for nobody's plan."""
+    monkeypatch.setattr(plans, "retry_if_exception_type", lambda _kinds: retry_always)
+    waits = []
+    with pytest.raises(NotFound):
+        retried(sessions, lambda session: add(session, 7), sleep=waits.append)
+    assert len(waits) == MOST_ATTEMPTS - 1
 
 
 def test_retry_does_not_repeat_what_cannot_succeed(sessions):

@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from mutation import NoLock, no_lock
 from residency.data.datasets import write
 from residency.data.roster import FIRST_DAY, LARGE, SMALL, Size, make_roster
 from residency.domain.burnout import contacts, spread
@@ -369,16 +370,6 @@ def test_mutant_without_the_one_caller_is_found(interleave, clock):
         one_of_two_is_asked(interleave, clock, Unlocked)
 
 
-class NoLock:
-    """A lock that locks nothing."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return None
-
-
 class Uncounted(Breaker):
     """A mutant: failures are counted without a lock."""
 
@@ -572,7 +563,7 @@ def test_fallback_waits_for_whoever_changes_the_schedule(separate_sessions, sess
 @pytest.mark.backends("postgres")
 def test_mutant_fallback_without_the_lock_is_noticed(separate_sessions, sessions, monkeypatch):
     """2.7 mutant: without the lock two deployments put people into one block twice, or lose one."""
-    monkeypatch.setattr(fallback, "take_lock", lambda _session, _name: None)
+    monkeypatch.setattr(fallback, "take_lock", no_lock)
     with sessions.begin() as session:
         write(session, make_roster(TINY))
     with separate_sessions("ann", "bob") as (ann, bob):

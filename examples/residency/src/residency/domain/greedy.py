@@ -1,18 +1,43 @@
-"""A schedule without a solver: whoever has worked least does what is needed next."""
+"""A schedule without a solver: whoever has worked least does what is needed next.
+
+It keeps every rule, and leaves a place empty rather than break one, so that a search can begin
+from it. Hours are counted in halves, rounded up.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from math import ceil
 
 from residency.domain.supervision import RESIDENTS_PER_FACULTY
 
 ROTA = 7
 """Days off go round: a seventh of the people is free on each day, whoever else is missing."""
-MOST_HOURS = 80.0
+MOST_HOURS = 80
+WEEKS = 4
+QUARTERS = 4
+"""What one member of the faculty gives; a resident takes some."""
+
+
+def halves(hours: float) -> int:
+    """Return so many hours in half-hours, rounded up.
+
+    >>> halves(6.5), halves(6.6)
+    (13, 14)
+    """
+    return ceil(2 * hours)
+
+
+def most_halves(days: int) -> int:
+    """Return how many half-hours may be worked in so many days, of which a few are a week.
+
+    >>> most_halves(28), most_halves(3)
+    (640, 160)
+    """
+    return 2 * MOST_HOURS * max(7, days) // 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +57,12 @@ class Need:
     residents: int
     hours: float
     is_supervised: bool
+
+    def quarters(self, worker: Worker) -> int:
+        """Return how much supervision a resident takes who does this."""
+        if worker.year is None or not self.is_supervised:
+            return 0
+        return QUARTERS // RESIDENTS_PER_FACULTY[worker.year]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,26 +88,30 @@ class Filled:
         return 1 - self.empty / self.wanted if self.wanted else 1.0
 
 
+def span(blocks: Sequence[HalfDay]) -> int:
+    """Return how many days there are from the first block to the last, free ones counted."""
+    return (blocks[-1].day - blocks[0].day).days + 1 if blocks else 0
+
+
 def fill(blocks: Sequence[HalfDay], needs: Sequence[Need], workers: Sequence[Worker]) -> Filled:
     """Fill what is needed in each block, in order, and give it the faculty that it needs."""
     filled = Filled()
-    load = _Load(workers, weeks=max(1.0, len({block.day for block in blocks}) / 7))
+    load = _Load(workers, days=span(blocks))
     residents = [one for one in workers if one.year is not None]
     faculty = [one for one in workers if one.year is None]
     for block in blocks:
         free = load.rested(residents, block.day)
-        quarters = 0
+        guards = load.rested(faculty, block.day)
+        given = QUARTERS * len(guards)
+        left = given
         for need in sorted(needs, key=lambda one: -one.residents):
-            chosen = _take(load, free, need.residents, need.hours)
+            chosen = _take(load, free, need, block.day, left)
+            left -= sum(need.quarters(one) for one in chosen)
             filled.wanted += need.residents
             filled.empty += need.residents - len(chosen)
             filled.places += [(block.id, one.id, need.template_id) for one in chosen]
-            for one in chosen:
-                load.work(one, need.hours)
-                if need.is_supervised and one.year is not None:
-                    quarters += 4 // RESIDENTS_PER_FACULTY[one.year]
-        there = load.rested(faculty, block.day)
-        _supervise(filled, load, block, needs=needs, free=there, quarters=quarters)
+        kinds = [need for need in needs if need.is_supervised]
+        _supervise(filled, load, block, kinds=kinds, guards=guards, quarters=given - left)
     return filled
 
 
@@ -85,27 +120,29 @@ def _supervise(
     load: _Load,
     block: HalfDay,
     *,
-    needs: Sequence[Need],
-    free: list[Worker],
+    kinds: Sequence[Need],
+    guards: Sequence[Worker],
     quarters: int,
 ) -> None:
-    kinds = [need for need in needs if need.is_supervised]
-    wanted = ceil(quarters / 4)
-    if not wanted or not kinds:
-        return
-    chosen = _take(load, free, wanted, 0.0)
-    filled.wanted += wanted
-    filled.empty += wanted - len(chosen)
+    """Let those of the faculty who have worked least supervise, as many as are needed."""
+    chosen = sorted(guards, key=load.least)[: ceil(quarters / QUARTERS)]
+    filled.wanted += len(chosen)
     for index, one in enumerate(chosen):
         kind = kinds[index % len(kinds)]
         filled.places.append((block.id, one.id, kind.template_id))
-        load.work(one, kind.hours)
+        load.work(one, block.day, kind.hours)
 
 
-def _take(load: _Load, free: list[Worker], count: int, hours: float) -> list[Worker]:
-    """Take those who have worked least."""
-    fit = [one for one in free if one.year is None or load.has_room(one, hours)]
-    chosen = sorted(fit, key=load.least)[:count]
+def _take(load: _Load, free: list[Worker], need: Need, day: date, quarters: int) -> list[Worker]:
+    """Take those who have worked least, as far as hours and supervision reach."""
+    chosen: list[Worker] = []
+    for one in sorted(free, key=load.least):
+        if len(chosen) == need.residents:
+            break
+        if need.quarters(one) <= quarters and load.has_room(one, day, need.hours):
+            quarters -= need.quarters(one)
+            chosen.append(one)
+            load.work(one, day, need.hours)
     taken = {one.id for one in chosen}
     free[:] = [one for one in free if one.id not in taken]
     return chosen
@@ -114,9 +151,11 @@ def _take(load: _Load, free: list[Worker], count: int, hours: float) -> list[Wor
 class _Load:
     """What everybody has done so far, and whose turn it is to be free."""
 
-    def __init__(self, workers: Sequence[Worker], *, weeks: float) -> None:
-        self._most = MOST_HOURS * weeks
-        self._hours: defaultdict[int, float] = defaultdict(float)
+    def __init__(self, workers: Sequence[Worker], *, days: int) -> None:
+        self._window = min(days, WEEKS * 7)
+        self._most = most_halves(self._window)
+        self._halves: Counter[int] = Counter()
+        self._by_day: defaultdict[int, Counter[date]] = defaultdict(Counter)
         self._turn = {one.id: index % ROTA for index, one in enumerate(workers)}
 
     def rested(self, workers: Sequence[Worker], day: date) -> list[Worker]:
@@ -124,11 +163,17 @@ class _Load:
         free = day.toordinal() % ROTA
         return [one for one in workers if day not in one.absent and self._turn[one.id] != free]
 
-    def has_room(self, one: Worker, hours: float) -> bool:
-        return self._hours[one.id] + hours <= self._most
+    def has_room(self, one: Worker, day: date, hours: float) -> bool:
+        """Say whether somebody may work so many hours more in the weeks up to a day."""
+        if self._halves[one.id] + halves(hours) <= self._most:
+            return True
+        begin = day - timedelta(days=self._window - 1)
+        recent = sum(count for when, count in self._by_day[one.id].items() if when >= begin)
+        return recent + halves(hours) <= self._most
 
-    def least(self, one: Worker) -> tuple[float, int]:
-        return self._hours[one.id], one.id
+    def least(self, one: Worker) -> tuple[int, int]:
+        return self._halves[one.id], one.id
 
-    def work(self, one: Worker, hours: float) -> None:
-        self._hours[one.id] += hours
+    def work(self, one: Worker, day: date, hours: float) -> None:
+        self._halves[one.id] += halves(hours)
+        self._by_day[one.id][day] += halves(hours)

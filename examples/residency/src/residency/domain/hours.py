@@ -54,11 +54,14 @@ def hours_by_day(
 
 
 def weekly_averages(by_day: Hours) -> Hours:
-    """Return the weekly hours averaged over every four weeks, or over all days if fewer."""
+    """Return the weekly hours averaged over every four weeks, or over all days if fewer.
+
+    What is worked in less than a week is a week's work.
+    """
     days = by_day.shape[1]
     window = min(days, WEEKS * 7)
     sums = np.cumsum(np.pad(by_day, ((0, 0), (1, 0))), axis=1)
-    averages: Hours = (sums[:, window:] - sums[:, :-window]) * (7 / window)
+    averages: Hours = (sums[:, window:] - sums[:, :-window]) * (7 / max(window, 7))
     return averages
 
 

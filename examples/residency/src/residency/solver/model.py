@@ -10,15 +10,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, product
+from itertools import chain, product
 
 from ortools.sat.python.cp_model import CpModel, IntVar
 
-from residency.domain.greedy import Filled, HalfDay, Need, Worker, fill
-from residency.domain.supervision import RESIDENTS_PER_FACULTY
+from residency.domain.greedy import (
+    QUARTERS,
+    WEEKS,
+    Filled,
+    HalfDay,
+    Need,
+    Worker,
+    fill,
+    halves,
+    most_halves,
+    span,
+)
 
-MOST_HOURS = 80
-WEEKS = 4
 WORK_DAYS = 6
 """The most of seven days in a row."""
 EMPTY = 1000
@@ -54,15 +62,14 @@ class Model:
         """Build the model, with a schedule to begin from."""
         self.problem = problem
         self.model = CpModel()
-        self._halves = {need.template_id: round(2 * need.hours) for need in problem.needs}
+        self._halves = {need.template_id: halves(need.hours) for need in problem.needs}
         self.places: dict[Key, IntVar] = {}
         self.present: dict[tuple[int, int], IntVar] = {}
         self.empty: dict[tuple[int, Need], IntVar] = {}
         self._work: dict[tuple[int, int], IntVar] = {}
-        self._days = [
-            (number, [block.id for block in blocks])
-            for number, (_, blocks) in enumerate(groupby(problem.blocks, lambda block: block.day))
-        ]
+        self._days: list[list[int]] = [[] for _ in range(span(problem.blocks))]
+        for block in problem.blocks:
+            self._days[(block.day - problem.blocks[0].day).days].append(block.id)
         self._choose()
         self._cover()
         self._supervise()
@@ -99,15 +106,14 @@ class Model:
 
     def _supervise(self) -> None:
         """Count in quarters of a member of the faculty, as the rule does."""
-        kinds = [need.template_id for need in self.problem.needs if need.is_supervised]
         for block in self.problem.blocks:
             taken = [
-                (4 // RESIDENTS_PER_FACULTY[one.year]) * self.places[key]
-                for one, kind in product(self.problem.residents, kinds)
-                if one.year is not None and (key := (block.id, one.id, kind)) in self.places
+                need.quarters(one) * self.places[key]
+                for one, need in product(self.problem.residents, self.problem.needs)
+                if (key := (block.id, one.id, need.template_id)) in self.places
             ]
             given = [
-                4 * self.present[block.id, one.id]
+                QUARTERS * self.present[block.id, one.id]
                 for one in self.problem.faculty
                 if (block.id, one.id) in self.present
             ]
@@ -116,7 +122,7 @@ class Model:
     def _rest(self) -> None:
         """Keep one day in seven free for everybody."""
         for one in self.problem.workers:
-            for day, blocks in self._days:
+            for day, blocks in enumerate(self._days):
                 chosen = [var for block in blocks for var in self._of(one, block)]
                 works = self._work[one.id, day] = self.model.new_bool_var("")
                 for var in chosen:
@@ -140,10 +146,8 @@ class Model:
         """Keep to eighty hours a week, and make the busiest resident's hours few."""
         days = len(self._days)
         window = min(days, WEEKS * 7)
-        most = 2 * MOST_HOURS * window // 7
-        busiest = self._busiest = self.model.new_int_var(
-            0, 2 * MOST_HOURS * max(7, days), "busiest"
-        )
+        most = most_halves(window)
+        busiest = self._busiest = self.model.new_int_var(0, most * max(1, days), "busiest")
         for one in self.problem.residents:
             by_day = [
                 [
@@ -152,7 +156,7 @@ class Model:
                     for need in self.problem.needs
                     if (key := (block, one.id, need.template_id)) in self.places
                 ]
-                for _, blocks in self._days
+                for blocks in self._days
             ]
             for first in range(days - window + 1):
                 self.model.add(sum(chain.from_iterable(by_day[first : first + window])) <= most)
@@ -172,9 +176,9 @@ class Model:
         for (block, need), short in self.empty.items():
             self.model.add_hint(short, need.residents - covered[block, need.template_id])
         for (person, day), works in self._work.items():
-            blocks = self._days[day][1]
-            self.model.add_hint(works, any((block, person) in there for block in blocks))
-        halves: Counter[int] = Counter()
+            is_there = any((block, person) in there for block in self._days[day])
+            self.model.add_hint(works, is_there)
+        work: Counter[int] = Counter()
         for _, person, template in chosen & self.places.keys():
-            halves[person] += self._halves[template]
-        self.model.add_hint(self._busiest, max(halves.values(), default=0))
+            work[person] += self._halves[template]
+        self.model.add_hint(self._busiest, max(work.values(), default=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
 from typing import Any
@@ -15,22 +16,35 @@ from residency.solver.model import Model, Problem
 from residency.solver.progress import Progress, effort
 
 
-def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float = 0.01) -> Planner:
-    """Return a planner that searches for some seconds at most.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long to search, and how.
 
-    Args:
+    Attributes:
         seconds: The longest to search; reading and writing come on top.
         workers: In how many threads; 0 for one on each processor.
-        seed: Of the search. One worker with one seed finds the same schedule, given the time.
+        seed: Of the search.
         gap: How far from the best possible is good enough.
+        work: The most work to do, in the solver's own units, which no busy machine changes. One
+            worker that stops there finds the same schedule every time.
     """
+
+    seconds: float
+    workers: int = 0
+    seed: int = 0
+    gap: float = 0.01
+    work: float = float("inf")
+
+
+def make_planner(limits: Limits) -> Planner:
+    """Return a planner that searches within limits."""
 
     def plan(session: Session, first_day: date, last_day: date) -> Draft:
         blocks, needs, people = read_problem(session, first_day=first_day, last_day=last_day)
         begun = perf_counter()
         model = Model(Problem(blocks=blocks, needs=needs, workers=people))
         modelled = perf_counter() - begun
-        solver, found = _search(model, seconds=seconds, workers=workers, seed=seed, gap=gap)
+        solver, found = _search(model, limits)
         statistics = {
             "planner": "cp-sat",
             **found,
@@ -42,15 +56,14 @@ def make_planner(*, seconds: float, workers: int = 0, seed: int = 0, gap: float 
     return plan
 
 
-def _search(
-    model: Model, *, seconds: float, workers: int, seed: int, gap: float
-) -> tuple[CpSolver, dict[str, Any]]:
+def _search(model: Model, limits: Limits) -> tuple[CpSolver, dict[str, Any]]:
     """Search, and return what knows the best schedule: at worst the one that it began from."""
     solver, progress = CpSolver(), Progress()
-    solver.parameters.max_time_in_seconds = seconds
-    solver.parameters.num_workers = workers
-    solver.parameters.random_seed = seed
-    solver.parameters.relative_gap_limit = gap
+    solver.parameters.max_time_in_seconds = limits.seconds
+    solver.parameters.max_deterministic_time = limits.work
+    solver.parameters.num_workers = limits.workers
+    solver.parameters.random_seed = limits.seed
+    solver.parameters.relative_gap_limit = limits.gap
     # Breaking symmetries would rule out the schedule that the search begins from.
     solver.parameters.symmetry_level = 0
     begun = perf_counter()
@@ -60,7 +73,9 @@ def _search(
     if status not in (OPTIMAL, FEASIBLE):
         solver = CpSolver()
         solver.parameters.fix_variables_to_their_hinted_value = True
-        solver.solve(model.model, progress)
+        if solver.solve(model.model, progress) not in (OPTIMAL, FEASIBLE):
+            message = "the schedule that the search began from breaks a rule"
+            raise RuntimeError(message)
         found["objective"] = solver.objective_value
     return solver, {
         "status": status.name,

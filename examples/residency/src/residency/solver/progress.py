@@ -29,7 +29,7 @@ class Progress(CpSolverSolutionCallback):
         point = {
             "seconds": round(self.wall_time, 4),
             "objective": self.objective_value,
-            "bound": self.best_objective_bound,
+            "bound": max(0.0, self.best_objective_bound),
             "branches": self.num_branches,
             "conflicts": self.num_conflicts,
             "memory_bytes": memory_bytes(),
@@ -39,9 +39,10 @@ class Progress(CpSolverSolutionCallback):
                 self.points.append(point)
 
     def on_bound(self, seconds: float, bound: float) -> None:
-        """Note a better bound."""
+        """Note a better bound; no schedule costs less than nothing, which every search proves."""
         with self._lock:
-            if len(self.bounds) < POINTS:
+            best = self.bounds[-1]["bound"] if self.bounds else 0.0
+            if bound > best and len(self.bounds) < POINTS:
                 self.bounds.append({"seconds": round(seconds, 4), "bound": bound})
 
 
@@ -51,7 +52,7 @@ def effort(solver: CpSolver) -> dict[str, Any]:
     return {
         "seconds": round(solver.wall_time, 4),
         "objective": solver.objective_value,
-        "bound": solver.best_objective_bound,
+        "bound": max(0.0, solver.best_objective_bound),
         "branches": solver.num_branches,
         "conflicts": solver.num_conflicts,
         "propagations": response.num_binary_propagations + response.num_integer_propagations,

@@ -31,9 +31,10 @@ def _solver(settings: Settings) -> Planner:
     """Return the constraint solver, which is loaded when it is first needed."""
 
     def plan(session: Session, first_day: date, last_day: date) -> Draft:
-        from residency.solver.planner import make_planner
+        from residency.solver.planner import Limits, make_planner
 
-        return make_planner(seconds=settings.solver_seconds)(session, first_day, last_day)
+        planner = make_planner(Limits(seconds=settings.solver_seconds))
+        return planner(session, first_day, last_day)
 
     return plan
 
