@@ -336,6 +336,20 @@ def test_kept_database_can_be_connected_to(on):
     assert database.connect_command.endswith(f"-U postgres {database.url.database}")
 
 
+def test_server_of_others_is_not_restarted(postgres_server):
+    """Whoever gave the URL started it."""
+    url = postgres_server.url.render_as_string(hide_password=False)
+    server = PostgresServer(url)
+    with pytest.raises(UsageError) as caught:
+        server.restart()
+    server.stop()
+
+    assert str(caught.value) == (
+        f"{server.url.render_as_string()} was not started by the plugin. "
+        "Write PostgresServer() to start one."
+    )
+
+
 def test_sessions_go_on_after_a_restart(bank_schema):
     """A server restarted in the middle of a test: an error, then new connections."""
     server = PostgresServer(run=f"restart-{os.getpid()}", source="wheel")
@@ -344,7 +358,7 @@ def test_sessions_go_on_after_a_restart(bank_schema):
             engine = database.engine(pool_pre_ping=True)
             with separate_sessions("ann", engine=engine) as (ann,):
                 ann.execute(text("UPDATE account SET balance = 0"))
-                server.restart()
+                database.restart()
                 assert ann.start("SELECT 1").state == "failed"
                 ann.rollback()
                 assert ann.scalar(text("SELECT balance FROM account WHERE id = 1")) == 10
