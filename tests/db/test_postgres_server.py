@@ -211,6 +211,49 @@ def test_server_needs_no_home_and_no_shared_memory_files(root):
     assert shared_memory() <= before
 
 
+SMALL = """
+mount -t tmpfs -o size=64k tmpfs /dev/shm && mount -t tmpfs -o ro tmpfs "$HOME" && exec "$@"
+"""
+ASKS = """
+import os
+from pathlib import Path
+from pytest_concurrency.db.postgres import PostgresServer
+
+assert os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize == 65536
+server = PostgresServer(run="small")
+assert not str(server.cluster.directory).startswith("/dev/shm")
+with server.template("empty", lambda engine: None).clone() as database:
+    with database.engine().connect() as connection:
+        print(connection.exec_driver_sql("SELECT sum(n) FROM generate_series(1, 99999) n").scalar())
+server.stop()
+try:
+    Path.home().joinpath("x").touch()
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def may_mount(unshare):
+    """Tell whether this process may have mounts of its own, as root in most containers may."""
+    if unshare is None:
+        return False
+    command = [unshare, "--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]  # noqa: S108  (unseen by others)
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_server_needs_no_room_in_memory_and_no_home_to_write(tmp_path):
+    """As in a container: 64 kB of /dev/shm, and a home that is read-only."""
+    unshare = shutil.which("unshare")
+    if not may_mount(unshare):
+        pytest.skip("this process may not mount")
+    done = subprocess.run(
+        [unshare, "--mount", "sh", "-c", SMALL, "sh", sys.executable, "-c", ASKS],
+        env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stdout == "4999950000\nRead-only file system\n", done.stderr
+
+
 def test_directory_of_another_user_is_refused(root):
     """Nobody can prepare the directory in which our server will run."""
     open_to_all = root / "open"
