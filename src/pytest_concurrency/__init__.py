@@ -9,7 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_concurrency.db.database import Database
     from pytest_concurrency.db.datasets import Dataset, dataset, rows
+    from pytest_concurrency.db.leaks import LeakReport, find_leaks
+    from pytest_concurrency.db.pool import PoolWatch
+    from pytest_concurrency.db.servers import open_server
     from pytest_concurrency.db.sessions import separate_sessions
+    from pytest_concurrency.db.watch import EngineWatch
     from pytest_concurrency.errors import (
         BrokenPromise,
         ConcurrencyWarning,
@@ -69,11 +73,13 @@ __all__ = [
     "Database",
     "Dataset",
     "Deadlock",
+    "EngineWatch",
     "Evidence",
     "Exploration",
     "Hang",
     "HangError",
     "InternalError",
+    "LeakReport",
     "Linearizable",
     "Made",
     "MissedObjective",
@@ -85,6 +91,7 @@ __all__ = [
     "Outcome",
     "PerfTimer",
     "PerformanceTimer",
+    "PoolWatch",
     "Timing",
     "Uncontrolled",
     "UndecidedObjective",
@@ -101,9 +108,11 @@ __all__ = [
     "concurrent_runner",
     "dataset",
     "error_budget",
+    "find_leaks",
     "interleave",
     "linearizable",
     "measure_time",
+    "open_server",
     "parse_objective",
     "rows",
     "separate_sessions",
@@ -119,11 +128,13 @@ _ROOMS = {
     "Database": "db.database",
     "Dataset": "db.datasets",
     "Deadlock": "explore.failures",
+    "EngineWatch": "db.watch",
     "Evidence": "slo.evidence",
     "Exploration": "explore.exploration",
     "Hang": "explore.failures",
     "HangError": "run.hang",
     "InternalError": "errors",
+    "LeakReport": "db.leaks",
     "Linearizable": "explore.check",
     "Made": "explore.operations",
     "MissedObjective": "slo.assertions",
@@ -135,6 +146,7 @@ _ROOMS = {
     "Outcome": "run.outcome",
     "PerfTimer": "slo.perf",
     "PerformanceTimer": "slo.timing",
+    "PoolWatch": "db.pool",
     "Timing": "slo.timing",
     "Uncontrolled": "explore.outside",
     "UndecidedObjective": "slo.assertions",
@@ -151,9 +163,11 @@ _ROOMS = {
     "concurrent_runner": "run.runner",
     "dataset": "db.datasets",
     "error_budget": "slo.budgets",
+    "find_leaks": "db.leaks",
     "interleave": "explore.interleave",
     "linearizable": "explore.linearizable",
     "measure_time": "slo.timing",
+    "open_server": "db.servers",
     "parse_objective": "slo.grammar",
     "rows": "db.datasets",
     "separate_sessions": "db.sessions",

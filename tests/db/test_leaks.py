@@ -321,3 +321,28 @@ def test_hung_workers_are_told_who_holds_what(engine):
         ann.rollback()
         bob.start("SELECT 1")
         assert lock_waits(watch) == {}
+
+
+def test_statement_that_still_runs_is_ended_before_its_connection(on):
+    """A worker that waits for a lock gets an error: closing below it can crash the process."""
+    database = on("postgres")
+    engine, other = database.engine(), database.engine()
+    errors = []
+
+    def work():
+        with engine.connect() as connection:
+            try:
+                connection.execute(text("UPDATE account SET balance = 0"))
+            except DBAPIError as error:
+                errors.append(error)
+
+    with other.connect() as holder, EngineWatch(engine) as watch:
+        holder.execute(text("UPDATE account SET balance = 1"))
+        worker = threading.Thread(target=work)
+        worker.start()
+        while not any(one.current is not None for one in watch.connections):
+            os.sched_yield()
+        close_leaks(watch)
+        worker.join(10)
+
+    assert len(errors) == 1

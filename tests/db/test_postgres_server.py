@@ -211,6 +211,49 @@ def test_server_needs_no_home_and_no_shared_memory_files(root):
     assert shared_memory() <= before
 
 
+SMALL = """
+mount -t tmpfs -o size=64k tmpfs /dev/shm && mount -t tmpfs -o ro tmpfs "$HOME" && exec "$@"
+"""
+ASKS = """
+import os
+from pathlib import Path
+from pytest_concurrency.db.postgres import PostgresServer
+
+assert os.statvfs("/dev/shm").f_blocks * os.statvfs("/dev/shm").f_frsize == 65536
+server = PostgresServer(run="small")
+assert not str(server.cluster.directory).startswith("/dev/shm")
+with server.template("empty", lambda engine: None).clone() as database:
+    with database.engine().connect() as connection:
+        print(connection.exec_driver_sql("SELECT sum(n) FROM generate_series(1, 99999) n").scalar())
+server.stop()
+try:
+    Path.home().joinpath("x").touch()
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def may_mount(unshare):
+    """Tell whether this process may have mounts of its own, as root in most containers may."""
+    if unshare is None:
+        return False
+    command = [unshare, "--mount", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm"]  # noqa: S108  (unseen by others)
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def test_server_needs_no_room_in_memory_and_no_home_to_write(tmp_path):
+    """As in a container: 64 kB of /dev/shm, and a home that is read-only."""
+    unshare = shutil.which("unshare")
+    if not may_mount(unshare):
+        pytest.skip("this process may not mount")
+    done = subprocess.run(
+        [unshare, "--mount", "sh", "-c", SMALL, "sh", sys.executable, "-c", ASKS],
+        env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stdout == "4999950000\nRead-only file system\n", done.stderr
+
+
 def test_directory_of_another_user_is_refused(root):
     """Nobody can prepare the directory in which our server will run."""
     open_to_all = root / "open"
@@ -336,6 +379,20 @@ def test_kept_database_can_be_connected_to(on):
     assert database.connect_command.endswith(f"-U postgres {database.url.database}")
 
 
+def test_server_of_others_is_not_restarted(postgres_server):
+    """Whoever gave the URL started it."""
+    url = postgres_server.url.render_as_string(hide_password=False)
+    server = PostgresServer(url)
+    with pytest.raises(UsageError) as caught:
+        server.restart()
+    server.stop()
+
+    assert str(caught.value) == (
+        f"{server.url.render_as_string()} was not started by the plugin. "
+        "Write PostgresServer() to start one."
+    )
+
+
 def test_sessions_go_on_after_a_restart(bank_schema):
     """A server restarted in the middle of a test: an error, then new connections."""
     server = PostgresServer(run=f"restart-{os.getpid()}", source="wheel")
@@ -344,7 +401,7 @@ def test_sessions_go_on_after_a_restart(bank_schema):
             engine = database.engine(pool_pre_ping=True)
             with separate_sessions("ann", engine=engine) as (ann,):
                 ann.execute(text("UPDATE account SET balance = 0"))
-                server.restart()
+                database.restart()
                 assert ann.start("SELECT 1").state == "failed"
                 ann.rollback()
                 assert ann.scalar(text("SELECT balance FROM account WHERE id = 1")) == 10

@@ -1,6 +1,7 @@
 """Settings, servers, and what SQLite is made to do."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 
 import pytest
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pytest_concurrency.db import SqliteServer, listen, make_safe, open_server
 from pytest_concurrency.db.mariadb import MariadbServer
@@ -243,6 +244,144 @@ def test_mariadb_clones_keep_keys_and_rows(mariadb_server):
             connection.execute(text("INSERT INTO child (id, parent_id) VALUES (2, 99)"))
         with other.engine().connect() as connection:
             assert connection.scalar(text("SELECT count(*) FROM parent")) == 1
+
+
+OBJECTS = """
+CREATE TABLE person (id INTEGER PRIMARY KEY AUTO_INCREMENT, name VARCHAR(20), changes INTEGER);
+CREATE SEQUENCE ticket START WITH 7 NOCACHE;
+CREATE FUNCTION shout(said VARCHAR(20)) RETURNS VARCHAR(30) DETERMINISTIC
+    RETURN CONCAT(UPPER(said), '%!');
+CREATE VIEW shouted AS SELECT shout(name) AS name FROM person;
+CREATE VIEW a_count AS SELECT count(*) AS n FROM shouted;
+CREATE PROCEDURE rename_all(IN new VARCHAR(20)) UPDATE person SET name = new;
+CREATE TRIGGER counted BEFORE UPDATE ON person FOR EACH ROW SET NEW.changes = OLD.changes + 1;
+INSERT INTO person VALUES (1, 'ann', 0);
+DO NEXTVAL(ticket)
+"""
+
+
+def test_mariadb_clones_have_views_routines_triggers_and_sequences(mariadb_server):
+    """Whatever the schema has is in every clone, and speaks of that clone."""
+
+    def build(engine):
+        with engine.begin() as connection:
+            for statement in OBJECTS.split(";"):
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+
+    template = mariadb_server.template("objects", build)
+    with template.clone() as database, template.clone() as other:
+        with database.engine().begin() as connection:
+            connection.execute(text("CALL rename_all('bob')"))
+            assert connection.execute(text("SELECT * FROM person")).all() == [(1, "bob", 1)]
+            assert connection.scalar(text("SELECT name FROM shouted")) == "BOB%!"
+            assert connection.scalar(text("SELECT n FROM a_count")) == 1
+            assert connection.scalar(text("SELECT NEXTVAL(ticket)")) == 8
+        with other.engine().connect() as connection:
+            assert connection.scalar(text("SELECT name FROM shouted")) == "ANN%!"
+
+
+def test_mariadb_view_that_cannot_be_copied_is_named(mariadb_server):
+    """A view of a table that is gone says so, not the table that is made next."""
+
+    def build(engine):
+        with engine.begin() as connection:
+            for statement in ("CREATE TABLE t (n INTEGER)", "CREATE VIEW v AS SELECT n FROM t"):
+                connection.execute(text(statement))
+            connection.execute(text("DROP TABLE t"))
+
+    with pytest.raises(UsageError) as caught:
+        mariadb_server.template("broken view", build).clone()
+
+    assert re.sub(r"ptc_\w+", "ptc", str(caught.value)) == (
+        "database_schema: the view 'v' cannot be copied to another database: "
+        "(1146, \"Table 'ptc.t' doesn't exist\"). Let it name what exists."
+    )
+
+
+def databases_of(server, run):
+    with server._admin.connect() as admin:
+        names = admin.exec_driver_sql("SHOW DATABASES").scalars().all()
+    return [name for name in names if f"ptc_{run}_" in name]
+
+
+def test_mariadb_run_ends_with_its_last_process(mariadb_url, mariadb_server, bank_schema):
+    """A process that leaves drops its own; the last the templates; the next run what is dead."""
+    first, second = (MariadbServer(mariadb_url, run="of two") for _ in range(2))
+    first.template("bank", bank_schema)
+    with second.template("bank", bank_schema).clone() as database:
+        first.stop()
+        with database.engine().connect() as connection:
+            assert connection.scalar(text("SELECT count(*) FROM account")) == 2
+    run = second._run
+    assert databases_of(mariadb_server, run)
+    second.stop()
+    assert databases_of(mariadb_server, run) == []
+
+    with mariadb_server._admin.connect() as admin:
+        admin.exec_driver_sql("CREATE DATABASE ptc_deadbeef_t1")
+    MariadbServer(mariadb_url).stop()
+    assert databases_of(mariadb_server, "deadbeef") == []
+
+
+@pytest.mark.parametrize("backend", ["postgres", "mariadb"])
+def test_kept_databases_stay_on_a_server_of_others(backend, request, bank_schema):
+    """What is kept is there under its name after the run, and after the next."""
+    owner = request.getfixturevalue(f"{backend}_server")
+    url = owner.url.render_as_string(hide_password=False)
+    server = type(owner)(url, run="keeps")
+    database = server.template("bank", bank_schema).clone()
+    name = database.url.database
+    database.close(keep=True)
+    server.stop()
+    type(owner)(url, run="the next").stop()
+
+    assert database.connect_command.endswith(f" {name}")
+    engine = create_engine(owner.url.set(database=name))
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM account")) == 2
+    engine.dispose()
+    with owner._admin.connect() as admin:
+        admin.exec_driver_sql(f"DROP DATABASE {name}")
+        if backend == "mariadb":
+            admin.exec_driver_sql(f"DROP DATABASE {name}_kept")
+
+
+@pytest.mark.parametrize("backend", ["postgres", "mariadb"])
+def test_connections_are_killed_by_the_server(on, backend):
+    """Every connection to the database is lost, none to another."""
+    survivor = on(backend).engine().connect()
+    database = on(backend)
+    engine = database.engine()
+    lost = engine.connect()
+    lost.execute(ADD)
+
+    database.kill_connections()
+
+    with pytest.raises(DBAPIError) as caught:
+        lost.execute(ADD)
+    assert caught.value.connection_invalidated
+    lost.close()
+    assert survivor.scalar(text("SELECT 1")) == 1
+    survivor.close()
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT balance FROM account WHERE id = 1")) == 10
+
+
+def test_databases_without_a_server_refuse_to_end_it(on):
+    """The message says where it can be had."""
+    database = on("sqlite")
+    with pytest.raises(UsageError) as caught:
+        database.kill_connections()
+    assert str(caught.value) == (
+        "database.kill_connections(): sqlite has no server that could end a connection. "
+        "Write @pytest.mark.backends('postgres')."
+    )
+    with pytest.raises(UsageError) as caught:
+        database.restart()
+    assert str(caught.value) == (
+        f"database.restart(): the plugin did not start a server for {database!r}. "
+        "Write --concurrency-db=postgres, or call database.kill_connections()."
+    )
 
 
 def test_other_databases_are_built_anew(tmp_path, bank_schema):

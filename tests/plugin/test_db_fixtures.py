@@ -374,7 +374,7 @@ def test_waits_of_workers_are_samples_too(suite, back_end):
                     connection.execute(RAISE)
             worker = threading.Thread(target=work)
             worker.start()
-            while not any(one.waits for one in list(watch.statements)):
+            while not any(statement.waits for statement in list(watch.statements)):
                 pass
             holds.commit()
             holds.close()
@@ -429,3 +429,43 @@ def test_fixture_taken_for_sessions_says_what_to_write(suite, line, message):
     assert ran.outcomes == {"failed": 1}
     assert message in ran.text
     assert "pytest_concurrency/" not in ran.text.partition("= FAILURES =")[2]
+
+
+def test_large_dataset_serves_engines_of_the_projects_own(suite):
+    """The project's function makes the engine; it is watched, and refuses to write if shared."""
+    ran = suite(
+        """
+        from sqlalchemy import create_engine, text
+        from sqlalchemy.exc import OperationalError
+        import pytest
+        from conftest import Account
+        from pytest_concurrency import dataset, rows
+
+        many = dataset("many", rows(Account, 7))
+        kept = []
+
+        def mine(database):
+            return create_engine(database.url, pool_size=3)
+
+        def test_fresh(large_dataset):
+            engine = large_dataset(many, engine=mine)
+            assert engine.pool.size() == 3
+            with engine.begin() as connection:
+                connection.execute(text("DELETE FROM account"))
+
+        def test_shared(large_dataset):
+            engine = large_dataset(many, shared=True, engine=mine)
+            with engine.begin() as connection:
+                assert connection.scalar(text("SELECT count(*) FROM account")) == 7
+                with pytest.raises(OperationalError):
+                    connection.execute(text("DELETE FROM account"))
+
+        def test_leaves(large_dataset):
+            kept.append(large_dataset(many, engine=mine).connect())
+            kept[0].execute(text("SELECT 1"))
+        """,
+        conftest=MODELS + METADATA,
+    )
+
+    assert ran.outcomes == {"passed": 3, "errors": 1}
+    assert "The test left 1 connection out of the pool:" in ran.text

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy.orm  # noqa: F401 - inner sessions forget what they import first
+from sqlalchemy.engine import make_url
+
+import pytest_concurrency
 
 FAILS = """
 from sqlalchemy import text
@@ -103,55 +111,137 @@ def test_workers_of_xdist_share_one_server(suite, pytester):
     assert not Path(places[0]).exists()
 
 
-@pytest.mark.usefixtures("ctrl_c")
-@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
-def test_stopped_session_leaves_nothing(suite, pytester, room, environment, name):
-    """After Ctrl-C at once, after SIGKILL as soon as the next session begins."""
+def stopped(pytester, environment, name, *arguments):
+    """Run a session that stops itself by a signal, and return how it ended."""
     pytester.makepyfile(test_it=STOPS)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "concurrency-slo",
-    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+               "-p", "concurrency-slo", *arguments]  # fmt: skip
     ran = subprocess.run(
         command, cwd=pytester.path, env={**environment, "STOP": name}, timeout=60, check=False,
         capture_output=True,
     )  # fmt: skip
+    assert ran.returncode == (2 if name == "SIGINT" else -signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_server_is_gone_with_a_stopped_session(pytester, environment, name):
+    """Ctrl-C or SIGKILL of pytest itself: no process and no directory of PostgreSQL is left."""
+    stopped(pytester, environment, name, "--concurrency-db=postgres")
+
+    home = Path(make_url((pytester.path / "began").read_text()).query["host"])
+    assert home.parent.name.startswith("run-")
+    deadline = time.monotonic() + 20
+    while home.parent.exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    assert not home.parent.exists()
+    assert not [one for one in psutil.process_iter(["cmdline"])
+                if str(home) in " ".join(one.info["cmdline"] or ())]  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("psql") is None, reason="no psql on this machine")
+def test_kept_postgres_can_be_looked_into(suite):
+    """The printed command finds what the failed test committed; the next session ends the server."""
+    ran = suite(FAILS, "--concurrency-keep-db", "--concurrency-db=postgres", apart=True)
+
+    shown = re.search(r"-+ Database kept -+\n(psql .*)", "\n".join(ran.result.outlines))
+    assert shown is not None, ran.text
+    home = Path(shlex.split(shown[1])[2])
+    asked = subprocess.run(
+        [*shlex.split(shown[1]), "-Atc", "SELECT tablename FROM pg_tables WHERE tablename='seat'"],
+        capture_output=True, text=True, timeout=20, check=True,
+    )  # fmt: skip
+    assert asked.stdout == "seat\n"
+
+    suite("def test_next(database):\n    pass\n", "--concurrency-db=postgres")
+    assert not home.parent.exists()
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_stopped_session_leaves_nothing(suite, pytester, room, environment, name):
+    """After Ctrl-C at once, after SIGKILL as soon as the next session begins."""
+    stopped(pytester, environment, name)
 
     assert (pytester.path / "began").exists()
-    assert ran.returncode == (2 if name == "SIGINT" else -signal.SIGKILL)
     if name == "SIGKILL":
         assert left_of_sqlite(room) != []
         assert suite("def test_next(database_engine):\n    pass\n").outcomes == {"passed": 1}
     assert left_of_sqlite(room) == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
-def test_an_ordinary_user_gets_a_server_too(environment):
-    """As `nobody`, with a home that cannot be written."""
-    with tempfile.TemporaryDirectory(prefix="of-nobody-") as place:
-        Path(place).chmod(0o777)
-        (Path(place) / "test_it.py").write_text(
-            "def test_it(database_engine):\n"
-            "    with database_engine.connect() as connection:\n"
-            "        assert connection.exec_driver_sql('SHOW fsync').scalar() == 'off'\n"
-        )
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                   "-p", "concurrency-slo", "--concurrency-db=postgres"]  # fmt: skip
-        try:
-            ran = subprocess.run(
-                command, cwd=place, user="nobody", group="nogroup", timeout=60, check=False,
-                env={**environment, "HOME": "/nonexistent", "TMPDIR": place},
-                capture_output=True, text=True,
-            )  # fmt: skip
-        except PermissionError:
-            pytest.skip("this Python is in a directory that others cannot read")
+NEEDED = """
+pytest _pytest py.py pluggy iniconfig packaging pygments psutil sqlalchemy greenlet hypothesis psycopg
+psycopg-* psycopg_binary psycopg_binary.libs sortedcontainers typing_extensions.py pytest_concurrency_*
+"""
+"""What an inner session imports, as it is found among the installed packages."""
 
-    if "Permission" in ran.stderr or "No module named" in ran.stderr:
-        pytest.skip("this Python is in a directory that others cannot read")
+
+def linked(source, target, *, besides=()):
+    """Make a directory appear elsewhere, at the cost of its names; copied where links cannot be."""
+
+    def put(one, other):
+        try:
+            os.link(one, other)
+        except OSError:
+            shutil.copy2(one, other)
+
+    shutil.copytree(
+        source, target, copy_function=put, dirs_exist_ok=True, ignore_dangling_symlinks=True,
+        ignore=shutil.ignore_patterns("__pycache__", "*.a", *besides),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def place():
+    """A directory that everybody may write to, below no private one."""
+    with tempfile.TemporaryDirectory(prefix="of-nobody-", dir="/tmp") as made:
+        Path(made).chmod(0o777)
+        yield Path(made)
+
+
+@pytest.fixture
+def everybodys_python(place):
+    """The interpreter with all its packages where every user can run it, and what finds them."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    home, library = place / "python", Path(sys.base_prefix) / "lib"
+    (home / "bin").mkdir(parents=True)
+    shutil.copy2(Path(sys.base_prefix) / "bin" / name, home / "bin" / name)
+    for shared in library.glob("libpython*"):
+        (home / "lib").mkdir(exist_ok=True)
+        shutil.copy2(shared, home / "lib" / shared.name)
+    linked(library / name, home / "lib" / name, besides=("test", "site-packages", "config-*"))
+    packages = place / "packages"
+    for pattern in NEEDED.split():
+        for found in Path(sysconfig.get_path("purelib")).glob(pattern):
+            if found.is_dir():
+                linked(found, packages / found.name)
+            else:
+                shutil.copy2(found, packages / found.name)
+    source = Path(pytest_concurrency.__file__).parent
+    linked(source, packages / source.name)
+    paths = {"PYTHONPATH": str(packages), "LD_LIBRARY_PATH": str(home / "lib")}
+    return home / "bin" / name, paths
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_an_ordinary_user_gets_a_server_too(environment, place, everybodys_python):
+    """As `nobody`, with a home that cannot be written."""
+    program, paths = everybodys_python
+    (place / "test_it.py").write_text(
+        "import os\n"
+        "def test_it(database_engine):\n"
+        "    assert os.geteuid() != 0\n"
+        "    with database_engine.connect() as connection:\n"
+        "        assert connection.exec_driver_sql('SHOW fsync').scalar() == 'off'\n"
+    )
+    command = [program, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "concurrency-slo",
+               "--concurrency-db=postgres", "test_it.py"]  # fmt: skip
+    ran = subprocess.run(
+        command, cwd=place, user="nobody", group="nogroup", extra_groups=[], timeout=100,
+        env={**environment, **paths, "HOME": "/nonexistent", "TMPDIR": str(place)},
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+
     assert "1 passed" in ran.stdout, ran.stdout + ran.stderr
+    assert not list(place.glob("pytest-pg-*/run-*"))

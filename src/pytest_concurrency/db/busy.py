@@ -2,7 +2,7 @@
 
 SQLite cannot be asked who waits. But it answers BUSY in two ways: after its time-out, which is a
 real wait, or at once, where waiting could never help (a reader that wants to write after another
-has written). With a time-out of two milliseconds, repeated, both are told apart.
+has written). With a time-out of a millisecond, repeated, both are told apart.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SLICE_MS = 2
-_REAL_WAIT_NS = 1_500_000
+_SLICE_MS = 1
+_REAL_WAIT_NS = 800_000
 _BUSY = 5
 _BUSY_SNAPSHOT = 517
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, final
 
+from pytest_concurrency.errors import UsageError
+
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
@@ -77,6 +79,8 @@ class Database:
         keep: Callable[[], None] = lambda: None,
         prepare: Build = lambda engine: engine,
         spare: Spare | None = None,
+        kill: Callable[[], None] | None = None,
+        restart: Callable[[], None] | None = None,
     ) -> None:
         self.backend = backend
         self._url = url
@@ -85,6 +89,8 @@ class Database:
         self._keep = keep
         self._prepare = prepare
         self._spare = spare
+        self._kill = kill
+        self._restart = restart
         self._read_only = False
         self._engines: list[Engine] = []
         self._async_engines: list[AsyncEngine] = []
@@ -141,6 +147,37 @@ class Database:
         """Let the engines that are made from now on refuse to write."""
         self._read_only = True
 
+    def kill_connections(self) -> None:
+        """Let the server end every connection to this database, as if it had failed.
+
+        Raises:
+            UsageError: There is no server.
+        """
+        if self._kill is None:
+            msg = (
+                f"database.kill_connections(): {self.backend} has no server that could end a "
+                "connection. Write @pytest.mark.backends('postgres')."
+            )
+            raise UsageError(msg)
+        self._give_up_spare()
+        self._kill()
+
+    def restart(self) -> None:
+        """Crash and start again the server of this database; what was committed is still there.
+
+        Other databases of the run, those of other processes too, lose their connections with it.
+
+        Raises:
+            UsageError: The server was not started by the plugin.
+        """
+        if self._restart is None:
+            msg = (
+                f"database.restart(): the plugin did not start a server for {self!r}. "
+                "Write --concurrency-db=postgres, or call database.kill_connections()."
+            )
+            raise UsageError(msg)
+        self._restart()
+
     def close(self, *, keep: bool = False) -> None:
         """Dispose of its engines and drop it.
 
@@ -184,13 +221,9 @@ class Database:
             self._spare.close()
 
     def _set_up(self, engine: Engine) -> None:
-        from sqlalchemy import event
-
         self._prepare(engine)
         if self._read_only:
-            # BEGIN IMMEDIATE would take the write lock, which a reader is refused.
-            engine.update_execution_options(sqlite_begin="deferred")
-            event.listen(engine, "connect", lambda dbapi, _: _refuse_writes(engine, dbapi))
+            refuse_writes(engine)
 
     def __enter__(self) -> Database:
         """Return the database itself."""
@@ -214,15 +247,24 @@ def _run_apart(what: Callable[[], Coroutine[Any, Any, None]]) -> None:
     thread.join()
 
 
-def _refuse_writes(engine: Engine, dbapi: Any) -> None:
+def refuse_writes(engine: Engine) -> None:
+    """Let every connection that an engine makes from now on refuse to write."""
+    from sqlalchemy import event
+
     setting = {
         "sqlite": "PRAGMA query_only=ON",
         "postgresql": "SET default_transaction_read_only = on",
     }.get(engine.dialect.name, "SET SESSION TRANSACTION READ ONLY")
-    cursor = dbapi.cursor()
-    cursor.execute(setting)
-    cursor.close()
-    dbapi.commit()
+
+    def refuse(dbapi: Any, _: object) -> None:
+        cursor = dbapi.cursor()
+        cursor.execute(setting)
+        cursor.close()
+        dbapi.commit()
+
+    # BEGIN IMMEDIATE would take the write lock, which a reader is refused.
+    engine.update_execution_options(sqlite_begin="deferred")
+    event.listen(engine, "connect", refuse)
 
 
 def _with_pool(options: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_concurrency.db.connection import WatchedConnection
 from pytest_concurrency.db.place import Place
@@ -32,6 +32,7 @@ _ELSE = {
 _WIDTH = 58
 _LOOKS = 5
 _MOMENT = 0.003
+_SOON = 0.5
 _SECOND = 1_000_000_000
 
 _POSTGRES = """
@@ -156,11 +157,22 @@ def close_leaks(watch: EngineWatch) -> None:
     """
     for one in watch.connections:
         proxy = one.proxy() if one.proxy is not None else None
-        if proxy is not None:
+        if proxy is not None and _is_idle(one):
             with suppress(Exception):
                 proxy.invalidate()
     if not watch.engine.dialect.is_async:  # which can be disposed of only where it can be awaited
         watch.engine.dispose()
+
+
+def _is_idle(found: WatchedConnection) -> bool:
+    """End the statement that a worker still waits for: closing below it can crash the process."""
+    driver: Any = found.driver
+    deadline = time.monotonic() + _SOON
+    while found.current is not None and time.monotonic() < deadline:
+        with suppress(Exception):  # not every driver can
+            driver.cancel() if hasattr(driver, "cancel") else driver.interrupt()
+        time.sleep(_MOMENT)
+    return found.current is None
 
 
 def _leak(found: WatchedConnection, told: tuple[str | None, list[str]] | None) -> Leak | None:

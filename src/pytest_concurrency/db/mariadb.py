@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import time
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.db.clones import ClonedTemplate, Janitor, Rank
+from pytest_concurrency.db.copies import copy_database
 from pytest_concurrency.db.database import Build, Database
 from pytest_concurrency.errors import MissingExtra
 
@@ -17,13 +20,16 @@ if TYPE_CHECKING:
 
 _PREFIX = "ptc"
 _LOCK_SECONDS = 60
+_MOMENT = 0.001
+_KEPT = "_kept"
+_PLACES = 64
 
 
 @final
 class MariadbServer:
     """Databases on one MariaDB or MySQL server.
 
-    Tables, keys, constraints and rows are cloned; views, triggers and routines are not.
+    Tables, rows, sequences, routines, views and triggers are cloned; events are not.
 
     Attributes:
         backend: ``"mariadb"``.
@@ -52,11 +58,12 @@ class MariadbServer:
             self._admin = create_engine(self.url, isolation_level="AUTOCOMMIT", pool_pre_ping=True)
         except ModuleNotFoundError:
             raise MissingExtra("--concurrency-db=mariadb://...", "mariadb") from None  # noqa: EM101  (MissingExtra words it)
+        self._claim = self._admin.connect()
+        _claim(self._claim, self._run)
         self._mine = f"{_PREFIX}_{self._run}_p{os.getpid()}{secrets.token_hex(2)}"
         self._numbers = count(1)
         self._templates: dict[str, ClonedTemplate] = {}
         self._janitor = Janitor(self._admin)
-        self._control: Connection | None = None
 
     def template(self, name: str, build: Build) -> ClonedTemplate:
         """Return the template of this name, built by ``build(engine)`` if no process has yet."""
@@ -74,9 +81,10 @@ class MariadbServer:
 
     def ask(self) -> Connection:
         """Return a connection on which to ask about others; for one thread."""
-        if self._control is None or self._control.invalidated:
-            self._control = self._admin.connect()
-        return self._control
+        if self._claim.invalidated:
+            self._claim = self._admin.connect()
+            _claim(self._claim, self._run)
+        return self._claim
 
     def describe(self) -> str:
         """Return one line for a header."""
@@ -89,12 +97,10 @@ class MariadbServer:
         """Drop every database of this run that is not kept."""
         self._janitor.stop()
         self._templates.clear()
-        if self._control is not None:
-            self._control.close()
-        with self._admin.connect() as admin:
-            like = {"like": f"{_PREFIX}\\_{self._run}\\_%"}
-            for name in admin.exec_driver_sql("SHOW DATABASES LIKE %(like)s", like).scalars().all():
-                _drop(admin, name)
+        _drop_like(self._claim, f"{self._mine}_")
+        self._claim.exec_driver_sql("DO RELEASE_ALL_LOCKS()")
+        _drop_run(self._claim, self._run)
+        self._claim.close()
         self._admin.dispose()
 
     def _build(self, database: str, build: Build) -> None:
@@ -117,7 +123,7 @@ class MariadbServer:
 
     def _make(self, admin: Connection, template: str) -> Database:
         name = f"{self._mine}_{next(self._numbers)}"
-        _clone(admin, template, name)
+        copy_database(admin, template, name)
         url = self.url.set(database=name)
         return Database(
             backend="mariadb",
@@ -125,48 +131,65 @@ class MariadbServer:
             connect_command=_mariadb(url),
             drop=lambda: self._janitor.do(lambda admin: _drop(admin, name), rank=Rank.DROP),
             keep=lambda: self._keep(name),
+            kill=lambda: self._kill(name),
         )
 
-    def _keep(self, name: str) -> None:
-        """Put the tables where the end of the run does not look."""
+    def _kill(self, name: str) -> None:
+        """End every connection to a database, and return when they are gone."""
         with self._admin.connect() as admin:
-            admin.exec_driver_sql(f"CREATE DATABASE kept_{name}")
-            for table in admin.exec_driver_sql(f"SHOW TABLES FROM {name}").scalars().all():
-                admin.exec_driver_sql(f"RENAME TABLE {name}.`{table}` TO kept_{name}.`{table}`")
+            while _end_users(admin, name, "CONNECTION"):
+                time.sleep(_MOMENT)
+
+    def _keep(self, name: str) -> None:
+        """Leave it: an empty database beside it tells the end of the run."""
+        with self._admin.connect() as admin:
+            admin.exec_driver_sql(f"CREATE DATABASE {name}{_KEPT}")
 
 
-def _clone(admin: Connection, template: str, name: str) -> None:
-    admin.exec_driver_sql(f"CREATE DATABASE {name}")
-    admin.exec_driver_sql("SET foreign_key_checks = 0, unique_checks = 0, autocommit = 0")
-    admin.exec_driver_sql(f"USE {name}")
-    try:
-        for table in admin.exec_driver_sql(f"SHOW TABLES FROM {template}").scalars().all():
-            made = admin.exec_driver_sql(f"SHOW CREATE TABLE {template}.`{table}`").one()[1]
-            admin.exec_driver_sql(made.replace("%", "%%"))
-            columns = ", ".join(_columns(admin, template, table))
-            source = f"SELECT {columns} FROM {template}.`{table}`"  # noqa: S608  (our own names)
-            admin.exec_driver_sql(f"INSERT INTO {name}.`{table}` ({columns}) {source}")
-        admin.exec_driver_sql("COMMIT")
-    finally:
-        # ``USE`` and the settings would follow the connection into its next job.
-        admin.invalidate()
+def _claim(connection: Connection, run: str) -> None:
+    """Show that a run lives, and drop what runs left that do not.
+
+    There are no shared locks: each process of a run takes one of its places.
+    """
+    for place in range(_PLACES):
+        name = {"name": f"{_PREFIX}_{run}_{place}"}
+        if connection.exec_driver_sql("SELECT GET_LOCK(%(name)s, 0)", name).scalar_one():
+            break
+    names = connection.exec_driver_sql(f"SHOW DATABASES LIKE '{_PREFIX}\\_%%'").scalars()
+    for other in {str(name).split("_")[1] for name in names} - {run}:
+        _drop_run(connection, other)
 
 
-def _columns(admin: Connection, database: str, table: str) -> list[str]:
-    query = (
-        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %(database)s "
-        "AND TABLE_NAME = %(table)s AND EXTRA NOT LIKE '%%GENERATED%%' ORDER BY ORDINAL_POSITION"
-    )
-    names = admin.exec_driver_sql(query, {"database": database, "table": table}).scalars()
-    return [f"`{name}`" for name in names]
+def _drop_run(connection: Connection, run: str) -> None:
+    """Drop a run's databases except those that are kept, unless one of its processes lives."""
+    places = [f"IS_USED_LOCK('{_PREFIX}_{run}_{place}')" for place in range(_PLACES)]
+    if connection.exec_driver_sql(f"SELECT COALESCE({', '.join(places)})").scalar() is not None:
+        return
+    _drop_like(connection, f"{_PREFIX}_{run}_")
+
+
+def _drop_like(connection: Connection, prefix: str) -> None:
+    like = {"like": prefix.replace("_", "\\_") + "%"}
+    names = set(connection.exec_driver_sql("SHOW DATABASES LIKE %(like)s", like).scalars())
+    kept = {name for name in names if f"{name}{_KEPT}" in names}
+    for name in sorted(names - kept - {f"{name}{_KEPT}" for name in kept}):
+        _drop(connection, name)
 
 
 def _drop(admin: Connection, name: str) -> None:
     """Drop a database; end the connections that would let it wait."""
-    users = "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %(name)s"
-    for number in admin.exec_driver_sql(users, {"name": name}).scalars().all():
-        admin.exec_driver_sql(f"KILL SOFT {number}")
+    _end_users(admin, name, "SOFT")
     admin.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+
+
+def _end_users(admin: Connection, name: str, how: str) -> bool:
+    """End the connections to a database; tell whether there were any."""
+    users = "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = %(name)s"
+    numbers = admin.exec_driver_sql(users, {"name": name}).scalars().all()
+    for number in numbers:
+        with suppress(Exception):  # it may have ended by itself
+            admin.exec_driver_sql(f"KILL {how} {number}")
+    return bool(numbers)
 
 
 def _mariadb(url: Any) -> str:

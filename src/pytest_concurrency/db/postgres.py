@@ -14,7 +14,7 @@ from pytest_concurrency.db.clones import ClonedTemplate, Janitor, Rank
 from pytest_concurrency.db.cluster import Cluster, open_cluster
 from pytest_concurrency.db.database import Build, Database
 from pytest_concurrency.db.spares import Spares
-from pytest_concurrency.errors import InternalError, MissingExtra
+from pytest_concurrency.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PREFIX = "ptc"
 _AHEAD = 2
 _STRATEGIES = 15
+_KEPT = "kept for a person to look into"
 
 
 @final
@@ -104,8 +105,9 @@ class PostgresServer:
     def restart(self) -> None:
         """Crash and start again the server that was started by the plugin."""
         if self.cluster is None:
-            msg = f"{self.url.render_as_string()} was not started by the plugin."
-            raise InternalError(msg)
+            url = self.url.render_as_string()
+            msg = f"{url} was not started by the plugin. Write PostgresServer() to start one."
+            raise UsageError(msg)
         self._spares.close()
         self._janitor.alone(self.cluster.restart)
         self._spares.close()
@@ -172,14 +174,25 @@ class PostgresServer:
             drop=lambda: self._janitor.do(lambda admin: _drop(admin, name), rank=Rank.DROP),
             keep=lambda: self._keep(name),
             spare=self._spares.connect(url) if self._ahead else None,
+            kill=lambda: self._kill(name),
+            restart=self.restart if self.cluster is not None else None,
         )
+
+    def _kill(self, database: str) -> None:
+        """End every connection to a database, and return when they are gone."""
+        with self._admin.connect() as admin:
+            admin.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = %(name)s AND pid <> pg_backend_pid()",
+                {"name": database},
+            )
 
     def _keep(self, database: str) -> None:
         if self.cluster is not None:
             self.cluster.keep()
         else:
             with self._admin.connect() as admin:
-                admin.exec_driver_sql(f"ALTER DATABASE {database} RENAME TO kept_{database}")
+                admin.exec_driver_sql(f"COMMENT ON DATABASE {database} IS '{_KEPT}'")
 
 
 def _need_driver() -> None:
@@ -215,8 +228,12 @@ def _drop_run(connection: Connection, run: str) -> None:
     mine = f"SELECT pg_advisory_unlock_shared({key}), pg_try_advisory_lock({key})"
     if not connection.exec_driver_sql(mine, {"run": run}).one()[1]:
         return
-    names = "SELECT datname FROM pg_database WHERE datname LIKE %(like)s"
-    for name in connection.exec_driver_sql(names, {"like": f"ptc\\_{run}\\_%"}).scalars().all():
+    names = (
+        "SELECT datname FROM pg_database WHERE datname LIKE %(like)s "
+        "AND shobj_description(oid, 'pg_database') IS DISTINCT FROM %(kept)s"
+    )
+    like = {"like": f"ptc\\_{run}\\_%", "kept": _KEPT}
+    for name in connection.exec_driver_sql(names, like).scalars().all():
         _drop(connection, name)
 
 

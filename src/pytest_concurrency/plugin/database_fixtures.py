@@ -74,26 +74,32 @@ def large_dataset(
 ) -> Callable[..., Engine]:
     """Get a dataset that is built once in a run: fresh, or ``shared=True`` to read only.
 
-    ``engine = large_dataset(clinic)``
+    ``engine = large_dataset(clinic)``; with ``engine=`` a function that makes the project's own
+    engine on the ``Database`` that it is given.
     """
     from functools import partial
 
+    from pytest_concurrency.db.database import refuse_writes
     from pytest_concurrency.plugin.databases import close_database, make_database, shelf_of
     from pytest_concurrency.plugin.leftovers import watched
 
     item = request.node
 
-    def get(data: Dataset, *, shared: bool = False) -> Engine:
+    def get(
+        data: Dataset, *, shared: bool = False, engine: Callable[[Database], Engine] | None = None
+    ) -> Engine:
         __tracebackhide__ = True
         if shared:
-            engine = shelf_of(item, database_backend, database_schema).shared(data).engine()
-            request.addfinalizer(engine.dispose)
+            database = shelf_of(item, database_backend, database_schema).shared(data)
         else:
             database = make_database(item, database_backend, database_schema, data)
             request.addfinalizer(partial(close_database, item, database))
-            engine = database.engine()
-        watched(item, engine, request)
-        return engine
+        made = database.engine() if engine is None else engine(database)
+        if shared and engine is not None:
+            refuse_writes(made)
+        request.addfinalizer(made.dispose)
+        watched(item, made, request)
+        return made
 
     return get
 
