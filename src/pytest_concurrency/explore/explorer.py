@@ -27,7 +27,7 @@ class Failed(Exception):
 
     def __init__(self, trace: Trace, legs: tuple[Leg, ...]) -> None:
         """Carry a play and its schedule."""
-        super().__init__(token(legs))
+        super().__init__(token(legs, before=trace.before))
         self.trace = trace
         self.legs = legs
 
@@ -77,6 +77,10 @@ def _replay(program: Program, text: str, source: str, notes: list[str]) -> Faile
         raise
     plan = Plan([(leg.worker, leg.points) for leg in legs])
     trace = program.play(plan)
+    if trace.before:  # known only now: who is T0 depends on it
+        legs = parse(text, before=trace.before)
+        plan = Plan([(leg.worker, leg.points) for leg in legs])
+        trace = program.play(plan)
     _let_through(trace)
     if trace.ending.kind != "passed":
         return Failed(trace, legs)
@@ -131,7 +135,7 @@ def _explained(
         trace = failed.trace
     before = passing(program, failed.legs)
     hints = _hints(program, trace, before, settings)
-    text = token(failed.legs)
+    text = token(failed.legs, before=failed.trace.before)
     if settings.record is not None:
         settings.record(text)
     error = trace.ending.error or failed.trace.ending.error
