@@ -96,6 +96,8 @@ def _replay(program: Program, text: str, source: str, notes: list[str]) -> Faile
 
 def _let_through(trace: Trace) -> None:
     error = trace.ending.error
+    if error is None:
+        return
     if (
         isinstance(error, (KeyboardInterrupt, SystemExit))
         or type(error).__name__ in _PASSED_THROUGH
