@@ -24,6 +24,7 @@ from pytest_concurrency.explore.scope import Scope, ours
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.standins import StandIns
+from pytest_concurrency.explore.titles import titles
 from pytest_concurrency.explore.workers import Abandoned, Pool
 
 Body = Callable[[Callable[..., list[Any]]], object]
@@ -50,6 +51,8 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
             raise UsageError(msg)
+    if stage.trace.before is None:
+        stage.trace.before = stage.started
     workers = [stage.start(call, arrives=False) for call in calls]
     touched = tuple((("worker", worker.number), False) for worker in workers)
     stage.operate(("run",), touched, lambda: all(worker.ended for worker in workers), wants=workers)
@@ -144,6 +147,7 @@ class CodeProgram:
         if explanation is not None:
             explanation.finish()
         self.most_workers = max(self.most_workers, stage.started + 1)
+        stage.trace.names = titles(stage)
         self._threads = self._threads or any(worker.thread is not None for worker in stage.workers)
         return _closed(stage, error)
 

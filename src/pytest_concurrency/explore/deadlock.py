@@ -12,6 +12,7 @@ from pytest_concurrency.explore.failures import Deadlock
 from pytest_concurrency.explore.naming import name_of, place, source
 from pytest_concurrency.explore.program import worker_name
 from pytest_concurrency.explore.stage import Stage
+from pytest_concurrency.explore.titles import titles
 from pytest_concurrency.explore.workers import Worker
 
 Own = Callable[[CodeType], bool]
@@ -43,7 +44,9 @@ def diagnoser(own: Own) -> Callable[[Stage], BaseException]:
 
 def deadlock(stage: Stage, own: Own) -> str:
     """Describe a state in which nobody can run."""
+    names = titles(stage)
     waits = [_wait(worker, own) for worker in stage.live if not _only_waits_for_others(worker)]
+    waits = [wait for wait in waits if not _serves(wait)] or waits
     waits = waits or [_wait(worker, own) for worker in stage.live]
     holders = {
         id(getattr(lock, "lock", lock)): wait.worker for wait in waits for lock in _held(wait)
@@ -58,7 +61,7 @@ def deadlock(stage: Stage, own: Own) -> str:
     frames = [frame for wait in (*waits, _wait(stage.workers[0], own)) for frame in wait.frames]
     lines = [head, ""]
     for wait in waits:
-        lines += _lines(wait, frames, holders)
+        lines += _lines(wait, frames, holders, worker_name(wait.worker.number, names))
     lines += ["", _advice(waits, cyclic=cyclic)]
     return "\n".join(lines)
 
@@ -66,6 +69,11 @@ def deadlock(stage: Stage, own: Own) -> str:
 def _only_waits_for_others(worker: Worker) -> bool:
     """Whether it waits for workers to end, and holds nothing that they may want."""
     return (isinstance(worker.wants, (list, Worker)) or worker.wants is None) and not worker.held
+
+
+def _serves(wait: _Wait) -> bool:
+    """Whether it is a thread in the background, which waits for work and nobody waits for it."""
+    return wait.worker.daemon and not _held(wait)
 
 
 def _held(wait: _Wait) -> dict[Any, Any]:
@@ -84,8 +92,7 @@ def _lock_of(wait: _Wait) -> Any:
     return wait.worker.wants
 
 
-def _lines(wait: _Wait, frames: list[FrameType], holders: dict[int, Worker]) -> list[str]:
-    who = worker_name(wait.worker.number)
+def _lines(wait: _Wait, frames: list[FrameType], holders: dict[int, Worker], who: str) -> list[str]:
     rows = []
     for lock, (taken, line) in _held(wait).items():
         own = _own_line(taken, line, wait)
@@ -108,9 +115,9 @@ def _lines(wait: _Wait, frames: list[FrameType], holders: dict[int, Worker]) -> 
                 f"at       {wait.at}  {wait.line}",
             )
         )
-    width = max(len(what) for _, what, _ in rows)
+    width, room = max(len(what) for _, what, _ in rows), max(10, len(who) + 2)
     return [
-        f"  {who if i == 0 else '':<10}{verb:<6} {what:<{width}}  {where}".rstrip()
+        f"  {who if i == 0 else '':<{room}}{verb:<6} {what:<{width}}  {where}".rstrip()
         for i, (verb, what, where) in enumerate(rows)
     ]
 
@@ -197,13 +204,15 @@ def _advice(waits: list[_Wait], *, cyclic: bool) -> str:
 def hang(stage: Stage, what: str) -> str:
     """Describe workers that do not end, each with where it stands."""
     frames = sys._current_frames()  # noqa: SLF001
-    lines = [f"Hang: {worker_name(stage.current.number)} {what}.", ""]
+    names = titles(stage)
+    lines = [f"Hang: {worker_name(stage.current.number, names)} {what}.", ""]
     for worker in stage.live:
-        lines += _stack(worker, frames.get(worker.ident), stage.own)
+        who = worker_name(worker.number, names)
+        lines += _stack(who, frames.get(worker.ident), stage.own)
     return "\n".join(lines)
 
 
-def _stack(worker: Worker, frame: FrameType | None, own: Own) -> list[str]:
+def _stack(who: str, frame: FrameType | None, own: Own) -> list[str]:
     rows: list[str] = []
     while frame is not None and len(rows) < 3:  # noqa: PLR2004
         if own(frame.f_code):
@@ -212,7 +221,8 @@ def _stack(worker: Worker, frame: FrameType | None, own: Own) -> list[str]:
                 f"in {frame.f_code.co_name:<16} {place(file, line):<20} {source(file, line)}"
             )
         frame = frame.f_back
-    who = worker_name(worker.number)
+    room = max(10, len(who) + 2)
     return [
-        f"  {who if i == 0 else '':<10}{'' if i == 0 else '<- '}{row}" for i, row in enumerate(rows)
+        f"  {who if i == 0 else '':<{room}}{'' if i == 0 else '<- '}{row}"
+        for i, row in enumerate(rows)
     ]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, final
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.debuggers import without_breakpoints
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
@@ -18,7 +19,7 @@ from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
 from pytest_concurrency.run.place import without_our_frames
 
-_PASSED_THROUGH = ("Skipped", "Exit", "OnALoop")
+_PASSED_THROUGH = ("Skipped", "Exit", "OnALoop", "BdbQuit")
 
 
 @final
@@ -27,7 +28,7 @@ class Failed(Exception):
 
     def __init__(self, trace: Trace, legs: tuple[Leg, ...]) -> None:
         """Carry a play and its schedule."""
-        super().__init__(token(legs))
+        super().__init__(token(legs, before=trace.before))
         self.trace = trace
         self.legs = legs
 
@@ -55,7 +56,9 @@ def explore(program: Program, settings: Settings) -> Exploration:
                 continue
             failed = _replay(program, text, source, notes)
             if failed is not None:
-                raise without_our_frames(_explained(program, settings, failed, 1, began))
+                with without_breakpoints():
+                    explained = _explained(program, settings, failed, 1, began)
+                raise without_our_frames(explained)
             if source == "replay" and not notes:
                 return Exploration(
                     schedules=1, budget="replay", seconds=time.perf_counter() - began
@@ -63,8 +66,10 @@ def explore(program: Program, settings: Settings) -> Exploration:
         search = Search(program, settings, began=began)
         found = search.failure()
         if found is not None:
-            shrunk = _shrunk(program, found)
-            raise without_our_frames(_explained(program, settings, shrunk, search.plays, began))
+            with without_breakpoints():
+                shrunk = _shrunk(program, found)
+                explained = _explained(program, settings, shrunk, search.plays, began)
+            raise without_our_frames(explained)
     return _report(search, tuple(notes), began)
 
 
@@ -77,6 +82,10 @@ def _replay(program: Program, text: str, source: str, notes: list[str]) -> Faile
         raise
     plan = Plan([(leg.worker, leg.points) for leg in legs])
     trace = program.play(plan)
+    if trace.before:  # known only now: who is T0 depends on it
+        legs = parse(text, before=trace.before)
+        plan = Plan([(leg.worker, leg.points) for leg in legs])
+        trace = program.play(plan)
     _let_through(trace)
     if trace.ending.kind != "passed":
         return Failed(trace, legs)
@@ -87,7 +96,7 @@ def _replay(program: Program, text: str, source: str, notes: list[str]) -> Faile
 
 def _let_through(trace: Trace) -> None:
     error = trace.ending.error
-    if error is None or isinstance(error, Exception):
+    if error is None:
         return
     if (
         isinstance(error, (KeyboardInterrupt, SystemExit))
@@ -131,7 +140,7 @@ def _explained(
         trace = failed.trace
     before = passing(program, failed.legs)
     hints = _hints(program, trace, before, settings)
-    text = token(failed.legs)
+    text = token(failed.legs, before=failed.trace.before)
     if settings.record is not None:
         settings.record(text)
     error = trace.ending.error or failed.trace.ending.error

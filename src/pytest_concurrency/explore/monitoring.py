@@ -39,6 +39,7 @@ class Monitoring:
         self._codes: list[CodeType] = []
         self._stage: Stage | None = None
         self._tool = -1
+        self._beside: int | None = None
 
     def open(self) -> None:
         """Take a tool id and begin to watch."""
@@ -46,8 +47,9 @@ class Monitoring:
         free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
         if not free:
             msg = (
-                "interleave: all tool ids of sys.monitoring are taken."
-                " Run without the profiler or debugger."
+                "interleave: all tool ids of sys.monitoring are taken, by "
+                f"{', '.join(str(monitoring.get_tool(tool)) for tool in _TOOLS)}."
+                " Run without one of them."
             )
             raise UsageError(msg)
         self._tool = free[0]
@@ -57,8 +59,24 @@ class Monitoring:
         monitoring.register_callback(
             self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE)
         )
+        self._stand_beside(free[1] if len(free) > 1 else None)
         monitoring.restart_events()
         monitoring.set_events(self._tool, events.PY_START)
+
+    def _stand_beside(self, tool: int | None) -> None:
+        """Let a second tool watch the same functions start.
+
+        Until a function has events of two tools, the interpreter does not keep which tool asked
+        for an instruction, and forgets that we did when a debugger begins to trace.
+        """
+        self._beside = tool
+        if tool is None:
+            return
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        start, disable = monitoring.events.PY_START, monitoring.DISABLE
+        monitoring.use_tool_id(tool, f"{_NAME} beside")
+        monitoring.register_callback(tool, start, lambda _code, _offset: disable)
+        monitoring.set_events(tool, start)
 
     def close(self) -> None:
         """Stop watching and give the tool id back."""
@@ -70,6 +88,10 @@ class Monitoring:
         for event in (events.PY_START, events.INSTRUCTION):
             monitoring.register_callback(self._tool, event, None)
         monitoring.free_tool_id(self._tool)
+        if self._beside is not None:
+            monitoring.set_events(self._beside, 0)
+            monitoring.register_callback(self._beside, events.PY_START, None)
+            monitoring.free_tool_id(self._beside)
         self._codes.clear()
         self._points.clear()
 

@@ -8,6 +8,7 @@ import threading
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
+from pytest_concurrency.explore.debuggers import Debuggers, settrace
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
@@ -35,6 +36,7 @@ class Opcodes:
         self._points: dict[int, dict[int, Point] | None] = {}
         self._codes: list[CodeType] = []
         self._stage: Stage | None = None
+        self._debuggers = Debuggers(self._of, self._local, self._tracer)
         self._before: Any = None
 
     def open(self) -> None:
@@ -53,20 +55,22 @@ class Opcodes:
         """Begin a play, on the thread of the body."""
         self._stage = stage
         self._before = sys.gettrace()
-        sys.settrace(self._tracer(self._before))
+        settrace(self._tracer(self._before))
+        self._debuggers.enter()
 
     def leave(self) -> None:
         """End a play."""
-        sys.settrace(self._before)
+        self._debuggers.leave()
+        settrace(self._before)
         self._before = self._stage = None
 
     def enter_worker(self) -> None:
         """Begin a worker, on its thread."""
-        sys.settrace(self._tracer(threading.gettrace()))
+        settrace(self._tracer(threading.gettrace()))
 
     def leave_worker(self) -> None:
         """End a worker, on its thread."""
-        sys.settrace(None)
+        settrace(None)
 
     def _of(self, code: CodeType) -> dict[int, Point] | None:
         known = self._points.get(id(code), self)
@@ -101,7 +105,7 @@ class Opcodes:
 
         def on_call(frame: FrameType, event: str, argument: Any) -> Any:
             theirs = before(frame, event, argument)
-            sys.settrace(on_call)
+            settrace(on_call)
             points = find(frame.f_code)
             if points is None:
                 return theirs
@@ -118,6 +122,7 @@ class Opcodes:
             if event != "opcode":
                 if theirs is not None:
                     theirs = theirs(frame, event, argument)
+                    self._debuggers.mend(frame)
                 return on_event
             point = points.get(frame.f_lasti)
             if point is None:

@@ -103,6 +103,8 @@ class Trace:
     """Steps before which nobody could come, because lines were held together."""
     coarse: bool = False
     """Some resources are ``("?", name)``, any object's, or ``(object, "*")``, anything of it."""
+    before: int | None = None
+    """How many threads the code had started itself when the body first gave calls to ``run``."""
     spun: bool = False
     """A worker was made to yield because it ran on and on: nothing is complete any more."""
 

@@ -10,7 +10,7 @@ from typing import final
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.program import BODY, FOREVER
 
-_LEG = re.compile(r"(?:T(?P<worker>\d+)|B)x(?P<points>\d+|\*)")
+_LEG = re.compile(r"(?:T(?P<worker>\d+)|S(?P<own>\d+)|B)x(?P<points>\d+|\*)")
 
 
 @final
@@ -27,20 +27,35 @@ class Leg:
         >>> str(Leg(worker=1, points=5)), str(Leg(worker=2)), str(Leg(worker=0, points=1))
         ('T0x5', 'T1x*', 'Bx1')
         """
-        name = "B" if self.worker == BODY else f"T{self.worker - 1}"
+        return self.told(0)
+
+    def told(self, before: int) -> str:
+        """Write the leg where some threads were started before ``run`` was called."""
+        if self.worker == BODY:
+            name = "B"
+        else:
+            own = self.worker <= before
+            name = f"S{self.worker - 1}" if own else f"T{self.worker - before - 1}"
         return f"{name}x{'*' if self.points >= FOREVER else self.points}"
 
 
-def token(legs: Iterable[Leg]) -> str:
+def token(legs: Iterable[Leg], *, before: int | None = 0) -> str:
     """Write a schedule as a token.
 
     >>> token([Leg(worker=1, points=1), Leg(worker=2)])
     'T0x1 T1x*'
+    >>> token([Leg(worker=1, points=1), Leg(worker=2)], before=1)
+    'S0x1 T0x*'
+
+    Args:
+        legs: The schedule.
+        before: How many threads the code started itself before ``run`` was called: they are
+            S0, S1, …, so that the workers of ``run`` are T0, T1, … whatever else there is.
     """
-    return " ".join(map(str, legs))
+    return " ".join(leg.told(before or 0) for leg in legs)
 
 
-def parse(text: str, *, where: str | None = None) -> tuple[Leg, ...]:
+def parse(text: str, *, where: str | None = None, before: int | None = 0) -> tuple[Leg, ...]:
     """Read a token.
 
     >>> parse("T0x5 T1x*") == (Leg(worker=1, points=5), Leg(worker=2))
@@ -49,16 +64,17 @@ def parse(text: str, *, where: str | None = None) -> tuple[Leg, ...]:
     Args:
         text: The token, as a failure shows it.
         where: Who gave it, as it was typed, for the message when it cannot be read.
+        before: How many threads the code starts itself before ``run`` is called.
     """
     where = f"replay={text!r}" if where is None else where
     words = text.replace(",", " ").split()
     if not words:
         msg = f"{where}: the token is empty. Write one as a failure shows it: 'T0x5 T1x*'."
         raise UsageError(msg)
-    return tuple(_leg(word, where) for word in words)
+    return tuple(_leg(word, where, before or 0) for word in words)
 
 
-def _leg(word: str, where: str) -> Leg:
+def _leg(word: str, where: str, before: int) -> Leg:
     match = _LEG.fullmatch(word)
     if match is None:
         msg = (
@@ -66,7 +82,11 @@ def _leg(word: str, where: str) -> Leg:
             " T1x* until it ends or waits. Write one as a failure shows it: 'T0x5 T1x*'."
         )
         raise UsageError(msg)
-    worker = BODY if match["worker"] is None else int(match["worker"]) + 1
+    worker = BODY
+    if match["own"] is not None:
+        worker = int(match["own"]) + 1
+    elif match["worker"] is not None:
+        worker = int(match["worker"]) + before + 1
     if match["points"] == "*":
         return Leg(worker=worker)
     points = int(match["points"])

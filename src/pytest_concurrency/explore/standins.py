@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import queue
 import sys
 import threading
@@ -44,6 +45,11 @@ class StandIns:
             self._replace(real, clock.shifted(real, unit), (time, name))
         self._change(threading, "_time", self._stand_in[id(time.monotonic)])
         self._change(queue, "time", self._stand_in[id(time.monotonic)])
+        self._replace(
+            _thread.start_new_thread,
+            threads.start_new_thread,
+            *((_thread, name) for name in ("start_new_thread", "start_new")),
+        )
         for name in ("start", "join", "is_alive"):
             self._change(threading.Thread, name, getattr(threads, name))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, final
 
 from pytest_concurrency.explore.region import here
@@ -11,6 +14,7 @@ from pytest_concurrency.explore.stage import Stage, caller
 from pytest_concurrency.explore.workers import Worker
 
 _start = threading.Thread.start
+_start_new = _thread.start_new_thread
 _join = threading.Thread.join
 _is_alive = threading.Thread.is_alive
 _WORKER = "_explored_worker"
@@ -30,6 +34,30 @@ def start(self: threading.Thread) -> None:
     inner._started._flag = True  # noqa: SLF001
     worker = stage.start(lambda: _run(inner, stage))
     worker.daemon = self.daemon or _idle(self)
+
+
+def start_new_thread(
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, /
+) -> int:
+    """Stand in for ``_thread.start_new_thread``: that thread becomes a worker too."""
+    given = kwargs or {}
+    stage = here()
+    if stage is None:
+        return _start_new(function, args, given)
+    if not callable(function) or not isinstance(args, tuple) or not isinstance(given, dict):
+        return _start_new(function, args, given)  # which says what is wrong
+    stage.operate(("start", *caller(2)), ())
+    worker = stage.start(lambda: _run_raw(function, args, given))
+    worker.thread = threading.Thread(target=function, name=getattr(function, "__name__", None))
+    worker.daemon = True
+    return worker.ident
+
+
+def _run_raw(
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    with suppress(SystemExit):  # which ends the thread, and says nothing
+        function(*args, **kwargs)
 
 
 def _idle(thread: Any) -> bool:

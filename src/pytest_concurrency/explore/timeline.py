@@ -49,7 +49,7 @@ def note(
     else:
         lines += [f"Found by {effort}."]
     lines += hints
-    text = token(legs)
+    text = token(legs, before=trace.before)
     lines.append("Replay: " + command.format(token=text))
     return "\n".join(lines)
 
