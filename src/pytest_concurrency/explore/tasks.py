@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from typing import Any
 
 from pytest_concurrency.explore import awaits
-from pytest_concurrency.explore.effects import EVERYTHING
+from pytest_concurrency.explore.callables import EVERYTHING
 from pytest_concurrency.explore.footprints import Footprints
 from pytest_concurrency.explore.loop import Loop
 from pytest_concurrency.explore.program import BODY, Ending, Guide, Trace, worker_name
@@ -69,6 +69,7 @@ class TaskStage:
             loop.on_able = self._became_able
             if self._looks:
                 loop.on_birth = self._footprints.bear
+                loop.on_unknown = self._footprints.touch_everything
         try:
             if self._witness is None:
                 body()
@@ -133,11 +134,11 @@ class TaskStage:
             self._change(BODY, able=True)
 
     def _step(self) -> bool:
-        able = self._able()
+        able = self._loop.able() if self._clock is None else self._able(self._clock)
         if not able:
             return False
         if len(self._loop.names) == 1 and BODY in self._loop.names:
-            self._run(BODY)  # alone: there is nothing to choose, nor to count
+            self._go(BODY)  # alone: there is nothing to choose, nor to count
             return True
         worker = self._choose(able)
         if self._record:
@@ -185,23 +186,22 @@ class TaskStage:
 
     def _run(self, worker: int) -> None:
         handle = self._loop.ready.pop(worker)
-        if self._witness is not None and len(self._loop.names) > 1:
-            self._witness.number = worker
-        handle._run()  # noqa: SLF001 - what a loop does with a handle
-        if self._witness is not None:
+        if self._witness is None:
+            handle._run()  # noqa: SLF001 - what a loop does with a handle
+        else:
+            self._witness.number = worker if len(self._loop.names) > 1 else None
+            handle._run()  # noqa: SLF001
             self._witness.number = None
         self._loop.settle()
 
-    def _able(self) -> list[int]:
+    def _able(self, clock: int) -> list[int]:
         """Return who can run; time counts as a worker where only a canceller is left to wait."""
         able = self._loop.able()
-        if self._clock is None:
-            return able
         waits = bool(able) and self._cancellers.issuperset(able) and self._loop.has_timers()
         if waits != self._clock_is_able:
             self._clock_is_able = waits
-            self._change(self._clock, able=waits)
-        return [*able, self._clock] if waits else able
+            self._change(clock, able=waits)
+        return [*able, clock] if waits else able
 
     def _choose(self, able: Sequence[int]) -> int:
         self._steps += 1
