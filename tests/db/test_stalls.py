@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from pytest_concurrency.db import separate_sessions, stalls
@@ -83,6 +83,35 @@ def test_wait_for_another_worker_goes_on(on, backend):
         bob.commit()
         other.join()
         timer.join()
+
+
+def test_transaction_left_by_a_worker_that_ended_is_told(impatient):
+    """Nobody ends it any more, unless the opener does: the error that comes says so."""
+    if impatient.dialect.name == "postgresql":
+        event.listen(impatient, "connect", lambda dbapi, _: wait_briefly(dbapi))
+    if impatient.dialect.name in {"mysql", "mariadb"}:
+        pytest.skip("its shortest time-out is a second")
+    with separate_sessions("ann", "bob", engine=impatient) as (ann, bob):
+        first = threading.Thread(target=ann.execute, args=(RAISE,))
+        first.start()
+        first.join()
+        with pytest.raises(DBAPIError) as caught:
+            bob.execute(RAISE)
+        bob.rollback()
+
+    assert caught.value.__notes__ == [
+        (
+            f"\nbob waited for ann ({LOCKS[impatient.dialect.name]}), left in a transaction: the worker"
+            " has ended.\nCommit or roll back before the worker ends; an attribute read after a commit "
+            "begins anew."
+        )
+    ]
+
+
+def wait_briefly(dbapi):
+    with dbapi.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '400ms'")
+    dbapi.commit()
 
 
 def test_async_worker_is_told_too(on):

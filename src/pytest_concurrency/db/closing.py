@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 UNBLOCKED = 0.5
 
 
+_WORKER = re.compile(r"worker \d+$")
+
+
 def free_name(worker: object, taken: dict[str, Any]) -> str:
     """Return a name for a worker's own session that no other has."""
     get_name = getattr(worker, "get_name", None)
     name = str(get_name() if callable(get_name) else getattr(worker, "name", worker))
+    ours = _WORKER.search(name)  # of a run, whose threads carry the test's name before it
+    name = ours[0] if ours else name
     return name if name not in taken else f"{name} ({len(taken)})"
 
 

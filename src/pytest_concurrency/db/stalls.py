@@ -66,12 +66,14 @@ class Stalls:
         if lasted < LOOK_SECONDS * 1e9:
             return
         wait = self._scope.look(name, statement.started_ns)
-        if wait is None or not self._stuck(wait, found.worker, frozenset({name})):
+        if wait is None or found.current is not statement:
             return
-        if found.current is statement:
+        if self._stuck(wait, found.worker, frozenset({name})):
             self._found[name] = _text(name, wait)
             if lasted > PATIENCE_NS and found.patience is None:
                 self._scope.cancel(name)
+        elif wait.blocked_by and all(map(self._left_open, wait.blocked_by)):
+            self._found[name] = _left_open(name, wait)  # its opener may still end it
 
     def _steps(self, name: str) -> bool:
         return self._scope.sessions[name]._active_step() is not None  # noqa: SLF001
@@ -93,11 +95,29 @@ class Stalls:
         wait = self._scope.look(name, 0)
         return wait is not None and self._stuck(wait, worker, asking | {name})
 
+    def _left_open(self, name: str) -> bool:
+        """Whether a session is in a transaction of a worker that has ended."""
+        found = self._scope.found(name) if name in self._scope.sessions else None
+        if found is None or self._steps(name) or found.current is not None:
+            return False
+        is_alive = getattr(found.worker, "is_alive", None)
+        done = getattr(found.worker, "done", None)
+        return (is_alive is not None and not is_alive()) or (done is not None and bool(done()))
+
     def _drives(self, worker: object, name: str, found: WatchedConnection) -> bool:
         """Whether an idle session goes on only when this worker says so."""
         thread = getattr(self._scope.sessions[name], "_thread", None)
         by_steps = thread is not None and found.worker is thread.thread
         return found.worker is worker or (by_steps and worker is self._scope.opener)
+
+
+def _left_open(name: str, wait: Wait) -> str:
+    holders = " and ".join(wait.blocked_by)
+    ended = "the worker has ended" if len(wait.blocked_by) == 1 else "their workers have ended"
+    return (
+        f"{name} waited for {holders} ({wait.lock}), left in a transaction: {ended}.\n"
+        "Commit or roll back before the worker ends; an attribute read after a commit begins anew."
+    )
 
 
 def _text(name: str, wait: Wait) -> str:

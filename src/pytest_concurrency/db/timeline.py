@@ -31,7 +31,7 @@ def timeline(statements: Iterable[Statement], sessions: Sequence[str]) -> str:
     columns = width >= _NARROWEST
     width = width if columns else _WIDTH - digits - 4 - max(map(len, sessions), default=0)
     indent = {name: index * (width + 2) if columns else 0 for index, name in enumerate(sessions)}
-    lines = [_heading(sessions, indent, digits)] if columns else []
+    lines = [_heading(sessions, indent, digits, width)] if columns else []
     if left_out > 0:
         lines.append(f"({left_out} earlier statements left out)")
     label = 0 if columns else max(map(len, sessions), default=0)
@@ -44,11 +44,16 @@ def timeline(statements: Iterable[Statement], sessions: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _heading(sessions: Sequence[str], indent: dict[str, int], digits: int) -> str:
+def _heading(sessions: Sequence[str], indent: dict[str, int], digits: int, width: int) -> str:
     line = " " * (digits + 1)
     for name in sessions:
-        line = line.ljust(digits + 1 + indent[name]) + name
+        line = line.ljust(digits + 1 + indent[name]) + _cut(name, width)
     return line
+
+
+def _cut(name: str, width: int) -> str:
+    """Keep the end of a long name, which tells it from others like it."""
+    return name if len(name) <= width else f"...{name[3 - width :]}"
 
 
 def _entries(statements: list[Statement], width: int) -> list[tuple[str, list[str]]]:
