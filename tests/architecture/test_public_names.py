@@ -81,7 +81,7 @@ def _is_error(path):
     return path.endswith(".__init__") and issubclass(thing, BaseException)
 
 
-SUBJECTS = {"claim", "key", "name"}
+SUBJECTS = {"claim", "key", "name", "setting"}
 """What a call is about reads well without its name: ``measure_time("import")``."""
 
 

@@ -74,11 +74,7 @@ class Trial:
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
         on_loop = is_asynchronous(named, factory)
-        self._program: Any = (
-            TaskProgram(self._on_loop, settings, looks="never")
-            if on_loop
-            else CodeProgram(self._on_threads, settings)
-        )
+        self._program: Any = self._program_for(settings, on_loop=on_loop)
         self.specification: Sequential = Sequential(
             limits.model or factory,
             name=name if limits.model is None else None,
@@ -88,6 +84,11 @@ class Trial:
             keep=not on_loop,
             close=close,
         )
+
+    def _program_for(self, settings: Settings, *, on_loop: bool) -> Any:
+        if on_loop:
+            return TaskProgram(self._on_loop, settings, looks="never")
+        return CodeProgram(self._on_threads, settings)
 
     def __enter__(self) -> Self:
         """Begin to watch the code."""
