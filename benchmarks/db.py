@@ -81,14 +81,21 @@ def milliseconds(action, rounds, between=None):
     return statistics.median(taken)
 
 
-def table(title, rows, rival):
-    """Print rows of (name, milliseconds or None, note), with the ratio to the named rival."""
+def table(title, rows, rival, bars=()):
+    """Print rows of (name, milliseconds or None, note), with the ratio to the named rival.
+
+    ``bars`` are the most milliseconds that rows may take, by the beginning of their names.
+    """
     print(f"\n{title}  (ratio to: {rival})")
     base = next((value for name, value, _ in rows if name == rival), None)
     for name, value, note in rows:
         ratio = f"{value / base:8.3f}x" if base and value is not None else " " * 9
         shown = f"{value:10.3f} ms" if value is not None else f"{'-':>13}"
-        print(f"  {name:<52} {shown} {ratio}  {note}")
+        bar = next((most for start, most in bars if name.startswith(start)), None)
+        told = ""
+        if bar is not None and value is not None:
+            told = f"  [bar {bar:g} ms: {'met' if value <= bar else 'MISSED'}]"
+        print(f"  {name:<52} {shown} {ratio}  {note}{told}")
 
 
 # Reset ---------------------------------------------------------------------------------------
@@ -129,7 +136,12 @@ def reset_sqlite():
     rows.append(("emptying (DELETE, insert)", milliseconds(emptied, 5), ""))
     engine.dispose()
     shutil.rmtree(directory)
-    table(f"Reset, SQLite, {ROWS:,} rows", rows, "re-creation (drop_all, create_all, insert)")
+    table(
+        f"Reset, SQLite, {ROWS:,} rows",
+        rows,
+        "re-creation (drop_all, create_all, insert)",
+        bars=[("ours", 2)],
+    )
 
 
 def reset_postgres(server):
@@ -177,7 +189,12 @@ def reset_postgres(server):
         ]
     rows.append(pytest_postgresql(server))
     bare.stop()
-    table(f"Reset, PostgreSQL, {ROWS:,} rows", rows, "pytest-postgresql (janitor, template clone)")
+    table(
+        f"Reset, PostgreSQL, {ROWS:,} rows",
+        rows,
+        "pytest-postgresql (janitor, template clone)",
+        bars=[("ours, tests of 50 ms", 10)],
+    )
 
 
 def truncated(engine):
@@ -311,7 +328,12 @@ def waits(servers):
             rows.append(detection(name, database.engine()))
     rows.append(("isolationtester's polling", 10.0, "by its source: every 10 ms"))
     rows.append(("time.sleep(0.1), the habit", 100.0, "and no name of who blocks"))
-    table("A wait is known, and who blocks", rows, "isolationtester's polling")
+    table(
+        "A wait is known, and who blocks",
+        rows,
+        "isolationtester's polling",
+        bars=[("SQLite", 2), ("PostgreSQL", 1), ("MariaDB", 1.5)],
+    )
 
 
 # Statements ----------------------------------------------------------------------------------
@@ -365,7 +387,7 @@ def leaks(servers):
                 taken = leak_time(watch, connection if name != "SQLite" else None)
                 rows.append((name, taken, "20 pooled connections, nothing open"))
             control.dispose()
-    table("Leak report after a test", rows, "PostgreSQL")
+    table("Leak report after a test", rows, "PostgreSQL", bars=[("", 1)])
 
 
 def leak_time(watch, connection):

@@ -124,8 +124,8 @@ def test_written_back_ends_that_are_none_are_refused(suite):
     ran = suite(PLAIN, ini="concurrency_backends = sqlite memroy\n")
 
     assert ran.message == (
-        "--concurrency-backends: 'memroy' is no database. 'sqlite', 'memory', 'postgres' and URLs "
-        "such as 'mariadb+pymysql://user@host' are. Write --concurrency-backends=memory."
+        "concurrency_backends: 'memroy' is no database. 'sqlite', 'memory', 'postgres' and URLs "
+        "such as 'mariadb+pymysql://user@host' are. Write concurrency_backends=memory."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import alembic.command  # noqa: F401 - inner sessions forget what they import first
 import pytest
 import sqlalchemy.ext.asyncio
@@ -340,14 +342,20 @@ def test_waits_for_locks_are_held_to_objectives(suite):
             waits(separate_sessions)
 
         @pytest.mark.slo("lock wait max < 1ns")
+        def test_never(separate_sessions):
+            with separate_sessions("ann") as (ann,):
+                ann.execute(text(RAISE))
+
+        @pytest.mark.slo("lock wait max < 1ns")
         def test_long(separate_sessions):
             waits(separate_sessions)
         """,
         conftest=MODELS + METADATA,
     )
 
-    assert ran.outcomes == {"passed": 1, "failed": 1}
+    assert ran.outcomes == {"passed": 2, "failed": 1}
     assert "Missed: lock wait max < 1ns" in ran.text
+    assert re.search(r"test_never +lock wait max < 1ns +TIME +1 call +met", ran.text)
 
 
 @pytest.mark.parametrize("back_end", ["sqlite", "postgres"])

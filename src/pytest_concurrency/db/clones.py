@@ -28,8 +28,9 @@ class Rank(IntEnum):
     """What is done first."""
 
     ALONE = 0
-    MAKE = 1
-    DROP = 2
+    MAKE_SOON = 1
+    MAKE = 2
+    DROP = 3
 
 
 @final
@@ -127,7 +128,7 @@ class Janitor:
             return chosen[2], chosen[3]
 
     def _is_pressed(self) -> bool:
-        return self._awaited > 0 or self._stopping or self._jobs[0][0] is Rank.ALONE
+        return self._awaited > 0 or self._stopping or self._jobs[0][0] <= Rank.MAKE_SOON
 
 
 @final
@@ -159,11 +160,12 @@ class ClonedTemplate:
         self._janitor = janitor
         self._ready: Queue[Database | Exception] = Queue()
         for _ in range(ahead):
-            self._order()
+            self._order(Rank.MAKE_SOON)
 
     def clone(self) -> Database:
         """Return a fresh copy, ready to connect to, and order the next one."""
-        self._order()
+        # The last one is taken: the next test would have to wait.
+        self._order(Rank.MAKE if self._ready.qsize() > 1 else Rank.MAKE_SOON)
         try:
             made = self._ready.get_nowait()
         except Empty:
@@ -182,9 +184,9 @@ class ClonedTemplate:
         finally:
             self._janitor.hurry(-1)
 
-    def _order(self) -> None:
+    def _order(self, rank: Rank) -> None:
         self._janitor.do(
             lambda admin: self._ready.put(self._make(admin)),
-            rank=Rank.MAKE,
+            rank=rank,
             failed=self._ready.put,
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 _PREFIX = "ptc"
-_AHEAD = 2
+_AHEAD = 3
 _STRATEGIES = 15
 _KEPT = "kept for a person to look into"
 

@@ -66,8 +66,14 @@ def _asks_for_waits(item: pytest.Item) -> bool:
 
 
 def lock_waits_of(item: pytest.Item) -> dict[str, Samples]:
-    """Return how long a test's statements waited for locks, by the name objectives know."""
-    waits = [wait for each in item.stash.get(waits_key, []) for wait in each]
+    """Return how long a test's statements waited for locks, by the name objectives know.
+
+    Where an objective asks and nobody waited, that is one sample of no time.
+    """
+    watched_ones = item.stash.get(waits_key, [])
+    waits = [wait for each in watched_ones for wait in each]
+    if not waits and watched_ones and _asks_for_waits(item):
+        waits = [0]
     if not waits:
         return {}
     from pytest_concurrency.slo.samples import Samples
