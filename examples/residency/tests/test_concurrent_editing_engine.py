@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from editing import WHOLE, note_of
 from residency.services.assignments import append_note
-from residency.store.engine import make_engine, reading
+from residency.store.engine import READ_ONLY, make_engine, reading
 from residency.store.models import Assignment
 
 
@@ -58,7 +58,7 @@ def test_mutant_that_begins_deferred_is_refused_at_its_write(
     engine, sessions, concurrent_edit_scenario
 ):
     """2.2 mutant: with BEGIN DEFERRED both read, and the second is refused when it writes."""
-    deferred = engine.execution_options(sqlite_begin="BEGIN DEFERRED")
+    deferred = engine.execution_options(**READ_ONLY)
     with Session(deferred) as ann, Session(deferred) as bob:
         first, second = read_then_add(ann), read_then_add(bob)
         next(first)

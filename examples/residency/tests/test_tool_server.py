@@ -240,7 +240,7 @@ def test_tools_are_served_to_another_process(tmp_path):
 
 def arguments_of(week):
     """Return calls of each tool that do not run out: swaps there and back, edits by version."""
-    versions = itertools.count(1)
+    versions, shifts = itertools.count(1), itertools.cycle(week.shifts)
     ann, bob = week.people[0], week.people[-1]
     both = itertools.cycle([(ann, bob), (bob, ann)])
 
@@ -255,7 +255,7 @@ def arguments_of(week):
         "check_compliance": lambda: WEEK,
         "request_swap": swap,
         "edit_shift": lambda: {"assignment_id": week.shifts[0], "version": next(versions)},
-        "add_note": lambda: {"assignment_id": week.shifts[0], "text": "x"},
+        "add_note": lambda: {"assignment_id": next(shifts), "text": "x"},
         "read_schedule_run": lambda: {"run_id": 1},
         "count_shifts": lambda: {"steps": 3},
     }
