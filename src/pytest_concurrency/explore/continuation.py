@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from asyncio import Task
 from contextvars import Context, copy_context
 from typing import Any, final
 
-_STEP = "step"
-_STEPS = frozenset({_STEP, "task_wakeup", "__step", "__wakeup", "_Task__step", "_Task__wakeup"})
-"""What a task calls its own callbacks; that of C for a step has no name."""
+_STEP = "TaskStepMethWrapper"
+"""The kind of callback that starts a step of a task written in C; it has no name."""
+
+_NAMES = frozenset({"task_wakeup", "wakeup", "__step", "__wakeup"})
+"""What tasks call their other callbacks."""
 
 
 @final
@@ -28,5 +31,8 @@ class Continuation:
 
 
 def is_continuation(callback: Any) -> bool:
-    """Tell whether a method of a task is its next step, and not, say, its ``cancel``."""
-    return getattr(callback, "__name__", _STEP) in _STEPS
+    """Tell whether a callback is the next step of a task, and not, say, its ``cancel``."""
+    if type(callback).__name__ == _STEP:
+        return True
+    owner = getattr(callback, "__self__", None)
+    return isinstance(owner, Task) and callback.__name__ in _NAMES

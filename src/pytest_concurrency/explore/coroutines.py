@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.comparison import conflicting
@@ -75,16 +75,20 @@ class TaskProgram:
         Args:
             body: A function or coroutine function; its argument starts the workers.
             settings: What counts as code under test.
-            looks: Whether steps may be looked into, if they are the body's only effect.
+            looks: Whether steps are looked into, to find out which are independent. They must
+                not if they have an effect that the code under test does not show.
         """
-        self._looks = looks
+        self._undecided = looks == "if it pays"
         self._body = body
         self._scope = Scope(settings.packages)
         self._footprints = Footprints(self._scope)
+        self._always = looks == "always"
         self.most_workers = 0
 
     def __enter__(self) -> Self:
         """Begin; nothing outside a play is touched, unless it pays to look into the code."""
+        if self._always:
+            self._footprints.open()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,8 +98,8 @@ class TaskProgram:
     def play(self, guide: Guide, *, record: bool = True, explain: bool = False) -> Trace:
         """Run the body once, its workers in the order that the guide chooses."""
         trace = self._play(guide, record=record, explain=explain)
-        if self._looks and record and not explain and trace.ending.kind == "passed":
-            self._looks = False
+        if self._undecided and record and not explain and trace.ending.kind == "passed":
+            self._undecided = False
             if len(trace.workers) >= _LONG:
                 return self._looked_into(trace)
         return trace
@@ -177,7 +181,14 @@ class Run:
         waited = tasks if cancelled is None else [*tasks, self._stage.cancel(cancelled)]
         if self._stage.is_inside:
             return self._together(waited, tasks, cancelled)
-        self._stage.until(lambda: all(task.done() for task in waited))
+        left = [*waited]
+
+        def done() -> bool:
+            while left and left[-1].done():
+                left.pop()
+            return not left
+
+        self._stage.until(done)
         return _results(tasks, cancelled)
 
     async def _together(

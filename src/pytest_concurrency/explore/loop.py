@@ -240,11 +240,11 @@ class Loop(asyncio.BaseEventLoop):
 
     def _number_of_step(self, callback: Any) -> int | None:
         """Return which worker goes on in a callback, if it is the next step of a task."""
-        owner = getattr(callback, "__self__", None)
-        if not isinstance(owner, asyncio.Task) or not is_continuation(callback):
+        if not is_continuation(callback):
             return None
-        number = self._number.get(owner)
-        return self.worker(owner) if number is None else number
+        task = callback.__self__
+        number = self._number.get(task)
+        return self.worker(task) if number is None else number
 
     def _make_able(self, number: int, handle: asyncio.Handle | Continuation) -> None:
         self.ready[number] = handle

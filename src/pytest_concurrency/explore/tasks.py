@@ -133,7 +133,7 @@ class TaskStage:
             self._change(BODY, able=True)
 
     def _step(self) -> bool:
-        able = self._able()
+        able = self._loop.able() if self._clock is None else self._able(self._clock)
         if not able:
             return False
         if len(self._loop.names) == 1 and BODY in self._loop.names:
@@ -152,7 +152,7 @@ class TaskStage:
             self._loop.settle()
             return
         self._run(worker)
-        if worker not in self._loop.ready:
+        if self._record and worker not in self._loop.ready:
             self._change(worker, able=False)
 
     def _write_down(self, worker: int) -> None:
@@ -185,23 +185,22 @@ class TaskStage:
 
     def _run(self, worker: int) -> None:
         handle = self._loop.ready.pop(worker)
-        if self._witness is not None and len(self._loop.names) > 1:
-            self._witness.number = worker
-        handle._run()  # noqa: SLF001 - what a loop does with a handle
-        if self._witness is not None:
+        if self._witness is None:
+            handle._run()  # noqa: SLF001 - what a loop does with a handle
+        else:
+            self._witness.number = worker if len(self._loop.names) > 1 else None
+            handle._run()  # noqa: SLF001
             self._witness.number = None
         self._loop.settle()
 
-    def _able(self) -> list[int]:
+    def _able(self, clock: int) -> list[int]:
         """Return who can run; time counts as a worker where only a canceller is left to wait."""
         able = self._loop.able()
-        if self._clock is None:
-            return able
         waits = bool(able) and self._cancellers.issuperset(able) and self._loop.has_timers()
         if waits != self._clock_is_able:
             self._clock_is_able = waits
-            self._change(self._clock, able=waits)
-        return [*able, self._clock] if waits else able
+            self._change(clock, able=waits)
+        return [*able, clock] if waits else able
 
     def _choose(self, able: Sequence[int]) -> int:
         self._steps += 1

@@ -75,7 +75,7 @@ class Trial:
         self._judged: dict[Hashable, Refutation | None] = {}
         on_loop = is_asynchronous(named, factory)
         self._program: Any = (
-            TaskProgram(self._on_loop, settings, looks=False)
+            TaskProgram(self._on_loop, settings, looks="never")
             if on_loop
             else CodeProgram(self._on_threads, settings)
         )
