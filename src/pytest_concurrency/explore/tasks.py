@@ -137,7 +137,7 @@ class TaskStage:
         if not able:
             return False
         if len(self._loop.names) == 1 and BODY in self._loop.names:
-            self._run(BODY)  # alone: there is nothing to choose, nor to count
+            self._go(BODY)  # alone: there is nothing to choose, nor to count
             return True
         worker = self._choose(able)
         if self._record:
@@ -152,7 +152,7 @@ class TaskStage:
             self._loop.settle()
             return
         self._run(worker)
-        if self._record and worker not in self._loop.ready:
+        if worker not in self._loop.ready:
             self._change(worker, able=False)
 
     def _write_down(self, worker: int) -> None:
