@@ -1,7 +1,8 @@
-"""How a task goes on: the callbacks that it makes for itself."""
+"""How a task goes on, by the callbacks that it makes for itself, and what to call it."""
 
 from __future__ import annotations
 
+import functools
 from asyncio import Task
 from contextvars import Context, copy_context
 from typing import Any, final
@@ -36,3 +37,15 @@ def is_continuation(callback: Any) -> bool:
         return True
     owner = getattr(callback, "__self__", None)
     return isinstance(owner, Task) and callback.__name__ in _NAMES
+
+
+def name_of(runs: Any) -> str:
+    """Name what a worker runs, as a person knows it."""
+    if isinstance(runs, str):
+        return runs
+    if isinstance(runs, Task):
+        return str(getattr(runs.get_coro(), "__qualname__", "task")).rpartition(".")[2]
+    while isinstance(runs, functools.partial):
+        inner = runs.args[0] if runs.args and callable(runs.args[0]) else runs.func
+        runs = inner
+    return str(getattr(runs, "__name__", type(runs).__name__))

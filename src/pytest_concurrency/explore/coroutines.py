@@ -24,6 +24,9 @@ from pytest_concurrency.explore.tasks import TaskStage
 _TOGETHER = 2
 """The body and one worker: too few to come in different orders."""
 
+Looks: TypeAlias = Literal["if it pays", "always", "never"]
+"""When steps are looked into."""
+
 _LONG = 10
 """Steps from which on it may pay to know which of them are independent."""
 
@@ -69,7 +72,9 @@ def explore_coroutines(body: Callable[..., Any], settings: Settings) -> Explorat
 class TaskProgram:
     """A body whose workers are coroutines, played again and again, each time on a loop of ours."""
 
-    def __init__(self, body: Callable[..., Any], settings: Settings, *, looks: bool = True) -> None:
+    def __init__(
+        self, body: Callable[..., Any], settings: Settings, *, looks: Looks = "if it pays"
+    ) -> None:
         """Make a program of a body.
 
         Args:

@@ -8,48 +8,31 @@ callable or a type that is not known to be harmless touches everything.
 from __future__ import annotations
 
 import asyncio
-import collections
 import dis
 import functools
 from collections.abc import Callable
-from contextvars import ContextVar
 from types import (
     AsyncGeneratorType,
-    BuiltinFunctionType,
-    BuiltinMethodType,
     CodeType,
     CoroutineType,
     FrameType,
     FunctionType,
     GeneratorType,
-    MethodDescriptorType,
-    MethodType,
-    MethodWrapperType,
-    ModuleType,
-    WrapperDescriptorType,
 )
 from typing import Any, Final, TypeAlias
 
-from pytest_concurrency.explore import calls, touches
+from pytest_concurrency.explore import callables, calls, touches
+from pytest_concurrency.explore.callables import ALL, PLAIN, SCALARS, Look, contents
 from pytest_concurrency.explore.depths import depths
 from pytest_concurrency.explore.kinds import CONTAINERS, IMMUTABLE_EXACT, ITERATORS, lookup
-from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
+from pytest_concurrency.explore.memory import UNKNOWN, slot
 from pytest_concurrency.explore.points import Decoder, Point, callee_of
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import ITEMS
 
-EVERYTHING: Final[Touch] = ("*", True)
-"""What a step touches that cannot be looked into."""
-
 Effect: TypeAlias = "Callable[[FrameType], tuple[Touch, ...]]"
 """Tells what an instruction is about to touch."""
-
-_ALL: Final = (EVERYTHING,)
-_SCALARS: Final = frozenset({int, float, complex, bool, str, bytes, type(None), range})
-_PLAIN: Final = (*CONTAINERS, collections.defaultdict, collections.Counter)
-_MANY: Final = 64
-_DECIDED_BY_TYPE: Final = (type, MethodType, FunctionType, BuiltinFunctionType, ModuleType)
 
 
 def effects(code: CodeType, scope: Scope, decoder: Decoder) -> dict[int, Effect]:
@@ -78,7 +61,7 @@ def effects(code: CodeType, scope: Scope, decoder: Decoder) -> dict[int, Effect]
 
 
 def _everything(_: FrameType) -> tuple[Touch, ...]:
-    return _ALL
+    return ALL
 
 
 def _looking(look: Callable[..., tuple[Touch, ...]], read: list[Any]) -> Effect:
@@ -98,12 +81,12 @@ def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
 
         def call(frame: FrameType) -> tuple[Touch, ...]:
             made = read(frame)
-            return _call(*made[:3], lambda: calls.call(made, own, holders))
+            return callables.call(*made[:3], lambda: calls.call(made, own, holders))
 
         return call
     owner = slot(point.places[0])
     if kind == "next":
-        return lambda frame: look(frame) if type(owner(frame)) in _ADVANCED else _ALL
+        return lambda frame: look(frame) if type(owner(frame)) in _ADVANCED else ALL
     judge = {"attribute": _attribute, "item": _item}.get(kind)
     if judge is None:
         return _everything
@@ -113,26 +96,14 @@ def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
 # ---- operands ---------------------------------------------------------------------------------
 
 
-def _value(value: Any) -> tuple[Touch, ...]:
-    """Tell what looking at a value as a whole touches, with all that is in it."""
-    kind = type(value)
-    if kind in _SCALARS:
-        return ()
-    if kind is tuple or kind is frozenset or kind in CONTAINERS:
-        inside = [*value, *value.values()] if isinstance(value, dict) else value
-        if len(inside) > _MANY or any(type(each) not in _SCALARS for each in inside):
-            return _ALL
-        return touches.contents(value)
-    return _ALL
-
-
 def _values(left: Any, right: Any) -> tuple[Touch, ...]:
-    return (*_value(left), *_value(right))
+    return (*contents(left), *contents(right))
 
 
 def _compared(left: Any, right: Any) -> tuple[Touch, ...]:
     """Tell what comparing two values touches; classes written in Python are looked into."""
-    if _is_compared_by_python(type(left)) and _is_compared_by_python(type(right)):
+    kinds: tuple[Any, ...] = (type(left), type(right))
+    if all(map(_is_compared_by_python, kinds)):
         return ()
     return _values(left, right)
 
@@ -147,41 +118,41 @@ def _is_compared_by_python(kind: type) -> bool:
 def _changed(left: Any, right: Any) -> tuple[Touch, ...]:
     """Tell what an operator touches; one that changes its left side may be among them."""
     if type(left) in CONTAINERS:
-        return (*touches.contents(left, write=True), *_value(right))
+        return (*touches.contents(left, write=True), *contents(right))
     return _values(left, right)
 
 
 def _truth(value: Any) -> tuple[Touch, ...]:
     kind = type(value)
-    if kind in _SCALARS or kind in IMMUTABLE_EXACT:
+    if kind in SCALARS or kind in IMMUTABLE_EXACT:
         return ()
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return (((id(value), ITEMS), False),)
     for name in ("__bool__", "__len__"):
         found = getattr(kind, name, None)
         if found is not None:
-            return () if isinstance(found, FunctionType) else _ALL
+            return () if isinstance(found, FunctionType) else ALL
     return ()
 
 
 def _iterated(value: Any) -> tuple[Touch, ...]:
     """Tell what beginning to iterate touches: each item is touched when it is its turn."""
     if value is UNKNOWN:
-        return _ALL
+        return ALL
     kind = type(value)
-    if isinstance(value, (*_PLAIN, *ITERATORS, GeneratorType)) or kind in IMMUTABLE_EXACT:
+    if isinstance(value, (*PLAIN, *ITERATORS, GeneratorType)) or kind in IMMUTABLE_EXACT:
         return ()
     return () if isinstance(value, _VIEWS) else _by(value, "__iter__")
 
 
-_VIEWS: Final = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
 def _unpacked(value: Any) -> tuple[Touch, ...]:
     kind = type(value)
     if kind is tuple:
         return ()
-    return touches.contents(value) if kind in CONTAINERS else _ALL
+    return touches.contents(value) if kind in CONTAINERS else ALL
 
 
 def _awaited(value: Any) -> tuple[Touch, ...]:
@@ -194,14 +165,14 @@ def _awaited(value: Any) -> tuple[Touch, ...]:
 
 def _contained(value: Any, owner: Any) -> tuple[Touch, ...]:
     kind = type(owner)
-    if kind in {dict, set, frozenset} and type(value) in _SCALARS:
+    if kind in {dict, set, frozenset} and type(value) in SCALARS:
         return touches.items(owner, write=False, holders={}, key=value)
     return () if isinstance(lookup(kind, "__contains__"), FunctionType) else _values(value, owner)
 
 
 def _by(owner: Any, name: str) -> tuple[Touch, ...]:
     """Nothing, if what is called is written in Python, whose code is looked into."""
-    return () if isinstance(lookup(type(owner), name), FunctionType) else _ALL
+    return () if isinstance(lookup(type(owner), name), FunctionType) else ALL
 
 
 def _entered(owner: Any) -> tuple[Touch, ...]:
@@ -222,17 +193,15 @@ def _asked_for_iterator(owner: Any) -> tuple[Touch, ...]:
 
 # ---- points -----------------------------------------------------------------------------------
 
-_Look: TypeAlias = "Callable[[], tuple[Touch, ...]]"
 
-
-def _attribute(owner: Any, look: _Look, name: Any) -> tuple[Touch, ...]:
+def _attribute(owner: Any, look: Look, name: Any) -> tuple[Touch, ...]:
     if name == "__dict__" or owner is UNKNOWN:
-        return _ALL
+        return ALL
     if isinstance(owner, SYNCHRONIZERS):
         found = lookup(type(owner), name)
         return () if isinstance(found, FunctionType) else (((id(owner), ITEMS), True),)
     found = look()
-    return _ALL if found and isinstance(owner, (asyncio.Future, asyncio.Handle)) else found
+    return ALL if found and isinstance(owner, (asyncio.Future, asyncio.Handle)) else found
 
 
 SYNCHRONIZERS: Final[tuple[type, ...]] = (
@@ -242,13 +211,13 @@ SYNCHRONIZERS: Final[tuple[type, ...]] = (
 """Objects of asyncio that are touched as a whole by each of their methods."""
 
 
-def _item(owner: Any, look: _Look, _: Any) -> tuple[Touch, ...]:
+def _item(owner: Any, look: Look, _: Any) -> tuple[Touch, ...]:
     kind = type(owner)
-    if kind in CONTAINERS or isinstance(owner, _PLAIN):
+    if kind in CONTAINERS or isinstance(owner, PLAIN):
         return look()
     if kind in IMMUTABLE_EXACT:
         return ()
-    return () if isinstance(lookup(kind, "__getitem__"), FunctionType) else _ALL
+    return () if isinstance(lookup(kind, "__getitem__"), FunctionType) else ALL
 
 
 _ADVANCED: Final = frozenset({*ITERATORS, GeneratorType})
@@ -256,97 +225,6 @@ _ADVANCED: Final = frozenset({*ITERATORS, GeneratorType})
 tell whether it is shared.
 """
 
-
-def _call(called: Any, bound: Any, given: list[Any], look: _Look) -> tuple[Touch, ...]:
-    kind = type(called)
-    if kind is MethodType:
-        called, kind = called.__func__, type(called.__func__)
-    if kind is FunctionType:
-        return ()
-    if isinstance(called, type):
-        return _make(called, given)
-    if kind in {BuiltinFunctionType, BuiltinMethodType, MethodWrapperType}:
-        owner = getattr(called, "__self__", None)
-        if owner is None or isinstance(owner, ModuleType):
-            return _function(called, given if bound is NOTHING else [bound, *given], look)
-        return _method(owner, called.__name__, given, look)
-    if kind in {MethodDescriptorType, WrapperDescriptorType}:
-        owner = bound if bound is not NOTHING else (given[0] if given else NOTHING)
-        return _method(owner, called.__name__, given, look)
-    if isinstance(lookup(kind, "__call__"), FunctionType):
-        return ()
-    return _ALL
-
-
-def _function(called: Any, given: list[Any], look: _Look) -> tuple[Touch, ...]:
-    try:
-        if called in _NOTHING:
-            return ()
-        if called in {len, bool, next, iter}:
-            return look() if _is_known(given[0]) else _ALL
-        if called in _WHOLE:
-            return tuple(touch for each in given for touch in _seen(each))
-    except TypeError:
-        pass
-    return _ALL
-
-
-def _seen(value: Any) -> tuple[Touch, ...]:
-    generated = isinstance(value, GeneratorType)
-    return touches.advance(value, shared=True) if generated else _value(value)
-
-
-def _is_known(value: Any) -> bool:
-    return isinstance(value, (*_PLAIN, *ITERATORS, GeneratorType, *_SCALARS, tuple))
-
-
-_NOTHING: Final = frozenset(
-    {isinstance, id, callable, issubclass, super, asyncio.get_running_loop, asyncio.current_task}
-)
-_WHOLE: Final = frozenset({sorted, sum, min, max, any, all, repr, abs, round, hash, ord, chr})
-
-
-def _method(owner: Any, name: str, given: list[Any], look: _Look) -> tuple[Touch, ...]:
-    kind = type(owner)
-    if isinstance(owner, asyncio.Future):
-        if name in {"cancel", "uncancel"}:
-            return _ALL
-        return (((id(owner), ITEMS), name not in _ASKING),)
-    if isinstance(owner, ContextVar):
-        return ()
-    if kind in _SCALARS or kind is tuple:
-        return tuple(touch for each in given for touch in _value(each))
-    if isinstance(owner, _PLAIN):
-        return look() if name in _ONE or all(map(_is_simple, given)) else _ALL
-    if isinstance(owner, GeneratorType):
-        return look()
-    return _ALL
-
-
-_ASKING: Final = frozenset({"done", "cancelled", "result", "exception", "get_name", "get_coro"})
-_ONE: Final = frozenset({"append", "appendleft", "add", "put", "insert", "setdefault", "popleft"})
-
-
-def _is_simple(value: Any) -> bool:
-    kind = type(value)
-    return kind in _SCALARS or kind in CONTAINERS or isinstance(value, _DECIDED_BY_TYPE)
-
-
-def _make(kind: type, given: list[Any]) -> tuple[Touch, ...]:
-    if kind in _MADE_OF or issubclass(kind, _PLAIN):
-        if all(isinstance(each, (*_PLAIN, range, str, bytes, tuple)) for each in given):
-            return tuple(touch for each in given for touch in touches.contents(each))
-        return _ALL
-    if kind in _SCALARS or kind is type:
-        return () if kind is type else tuple(touch for each in given for touch in _value(each))
-    if issubclass(kind, BaseException) or kind in {object, functools.partial, asyncio.Future}:
-        return ()
-    if isinstance(lookup(kind, "__init__"), FunctionType):
-        return ()
-    return () if kind.__init__ is object.__init__ and kind.__new__ is object.__new__ else _ALL  # type: ignore[misc]
-
-
-_MADE_OF: Final = frozenset({tuple, frozenset, enumerate, reversed, zip})
 
 _LOCAL: Final = ("LOAD_FAST", "STORE_FAST", "DELETE_FAST", "JUMP", "BUILD_", "LOAD_CONST")
 _HARMLESS: Final = frozenset(
@@ -363,9 +241,9 @@ _HARMLESS: Final = frozenset(
 """Instructions that touch nothing but what only their own frame can see."""
 
 _OPERANDS: Final[dict[str, tuple[Callable[..., tuple[Touch, ...]], tuple[int, ...]]]] = {
-    **dict.fromkeys(("FORMAT_VALUE", "FORMAT_SIMPLE", "CONVERT_VALUE"), (_value, (1,))),
-    **dict.fromkeys(("UNARY_NEGATIVE", "UNARY_INVERT", "GET_LEN"), (_value, (1,))),
-    **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE"), (_value, (1,))),
+    **dict.fromkeys(("FORMAT_VALUE", "FORMAT_SIMPLE", "CONVERT_VALUE"), (contents, (1,))),
+    **dict.fromkeys(("UNARY_NEGATIVE", "UNARY_INVERT", "GET_LEN"), (contents, (1,))),
+    **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE"), (contents, (1,))),
     **dict.fromkeys(("TO_BOOL", "UNARY_NOT"), (_truth, (1,))),
     **dict.fromkeys(("POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE"), (_truth, (1,))),
     "BINARY_OP": (_changed, (2, 1)),

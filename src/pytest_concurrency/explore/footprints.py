@@ -15,7 +15,8 @@ from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Final, final
 
-from pytest_concurrency.explore.effects import EVERYTHING, Effect, effects
+from pytest_concurrency.explore.callables import EVERYTHING
+from pytest_concurrency.explore.effects import Effect, effects
 from pytest_concurrency.explore.memory import VISIBLE, slot
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch
@@ -199,16 +200,15 @@ def _has_future(code: CodeType, frame: FrameType) -> bool:
 def _kind_of_foreign(code: CodeType) -> str:
     path = PurePath(code.co_filename)
     name = code.co_qualname  # type: ignore[attr-defined,unused-ignore]
-    if path.name in {"contextlib.py", "_weakrefset.py"}:
-        return "nothing"
     if path.name == "<string>":
         return "nothing" if code.co_name == "__init__" else "everything"
-    if path.parent.name != "asyncio":
-        return "everything"
-    if path.stem in {"locks", "queues", "timeouts", "taskgroups"}:
+    own = path.stem in {"locks", "queues", "timeouts", "taskgroups"}
+    if path.name in {"contextlib.py", "_weakrefset.py"} or (own and path.parent.name == "asyncio"):
         if code.co_name in {"_abort", "_on_timeout"} or "self" in code.co_cellvars:
             return "everything"
         return "self" if code.co_varnames[:1] == ("self",) else "nothing"
+    if path.parent.name != "asyncio":
+        return "everything"
     return _ASYNCIO.get(path.stem, {}).get(name, "everything")
 
 

@@ -23,7 +23,7 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
-from pytest_concurrency.explore.continuation import Continuation, is_continuation
+from pytest_concurrency.explore.continuation import Continuation, is_continuation, name_of
 from pytest_concurrency.explore.outside import Uncontrolled, confined
 
 _T = TypeVar("_T")
@@ -42,6 +42,9 @@ class Loop(asyncio.BaseEventLoop):
         ready: The next step of each worker that can run.
         names: What to call the workers that are not the first ones.
         holders: For each lock, the workers that hold it and where each took it, if watched.
+        on_able: Called when a worker can go on.
+        on_birth: Called when a worker is made, or something that will be one.
+        on_unknown: Called when the code under test hands over what cannot be looked into.
         unhandled: What asyncio would only have logged.
         refused: What left the loop, if anything did.
     """
@@ -67,6 +70,7 @@ class Loop(asyncio.BaseEventLoop):
         self.unhandled: list[dict[str, Any]] = []
         self.on_able: Callable[[int], object] = _nothing
         self.on_birth: Callable[[], object] = _nothing
+        self.on_unknown: Callable[[], object] = _nothing
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -209,7 +213,7 @@ class Loop(asyncio.BaseEventLoop):
 
     def wind_up(self) -> None:
         """End every task as the end of ``asyncio.run`` does, and close."""
-        self.on_able = self.on_birth = _nothing
+        self.on_able = self.on_birth = self.on_unknown = _nothing
         with self.running():
             for task in list(self._number):
                 if not task.done():
@@ -236,6 +240,8 @@ class Loop(asyncio.BaseEventLoop):
         if self._is_under_test(callback):
             self._make_able(self._new_worker(callback), handle)
         else:
+            if not hasattr(callback, "__code__") and not hasattr(callback, "__func__"):
+                self.on_unknown()
             self._own.append(handle)
 
     def _number_of_step(self, callback: Any) -> int | None:
@@ -262,7 +268,7 @@ class Loop(asyncio.BaseEventLoop):
         number = self._workers
         self._workers += 1
         self.on_birth()
-        self.names[number] = _name(runs)
+        self.names[number] = name_of(runs)
         return number
 
 
@@ -289,15 +295,3 @@ def _call_into(future: asyncio.Future[Any], func: Callable[..., Any], args: Any)
         future.set_exception(error)
     else:
         future.set_result(result)
-
-
-def _name(runs: Any) -> str:
-    """Name what a worker runs, as a person knows it."""
-    if isinstance(runs, str):
-        return runs
-    if isinstance(runs, asyncio.Task):
-        return str(getattr(runs.get_coro(), "__qualname__", "task")).rpartition(".")[2]
-    while isinstance(runs, functools.partial):
-        inner = runs.args[0] if runs.args and callable(runs.args[0]) else runs.func
-        runs = inner
-    return str(getattr(runs, "__name__", type(runs).__name__))

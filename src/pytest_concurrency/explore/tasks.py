@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
 from typing import Any
 
 from pytest_concurrency.explore import awaits
-from pytest_concurrency.explore.effects import EVERYTHING
+from pytest_concurrency.explore.callables import EVERYTHING
 from pytest_concurrency.explore.footprints import Footprints
 from pytest_concurrency.explore.loop import Loop
 from pytest_concurrency.explore.program import BODY, Ending, Guide, Trace, worker_name
@@ -69,6 +69,7 @@ class TaskStage:
             loop.on_able = self._became_able
             if self._looks:
                 loop.on_birth = self._footprints.bear
+                loop.on_unknown = self._footprints.touch_everything
         try:
             if self._witness is None:
                 body()
