@@ -264,4 +264,4 @@ def test_footprints_lose_no_ending():
 @pytest.mark.slow
 def test_footprints_lose_no_ending_of_many_programs():
     """The same for more and larger programs than a desk has patience for."""
-    assert compare(range(200), limit=2_000) > 100
+    assert compare(range(60), limit=1_000) > 30

@@ -74,6 +74,17 @@ class LockedCounter(Counter):
             return super().increment()
 
 
+class Box:
+    def __init__(self, value=0):
+        self.value = value
+
+    def read(self):
+        return self.value
+
+    def write(self, value):
+        self.value = value
+
+
 class StaleCounter(LockedCounter):
     """Reads from a copy that is refreshed after the lock is given back."""
 
@@ -538,6 +549,34 @@ def test_linearizable_within_given(size):
 
     assert found.programs == 1
     assert threading.active_count() == before
+
+
+def _examples_within_given(count):
+    """Explore one program for each of many examples; return how often, and the threads left."""
+    before = threading.active_count()
+    programs = []
+
+    @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate])
+    @given(size=st.integers(1, 2), start=st.integers())
+    def outer(size, start):
+        found = linearizable(
+            lambda: Box(start), {"read": (), "write": FEW}, operations_each=size
+        )
+        programs.append(found.programs)
+
+    outer()
+    return sum(programs), threading.active_count() - before
+
+
+def test_linearizable_within_given_keeps_no_thread_in_two_hundred_examples():
+    """Each example gives back its threads, however many there are."""
+    assert _examples_within_given(200) == (200, 0)
+
+
+@pytest.mark.slow
+def test_linearizable_within_given_keeps_no_thread_in_a_thousand_examples():
+    """The same for as many examples as a night's run asks for."""
+    assert _examples_within_given(1_000) == (1_000, 0)
 
 
 def test_linearizable_within_given_fails():

@@ -14,6 +14,7 @@ from pytest_concurrency.explore.program import BODY, Ending, Guide, Trace, worke
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import ITEMS
 from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
+from pytest_concurrency.explore.unawaited import dropped, unseen
 from pytest_concurrency.explore.watch import watched
 from pytest_concurrency.explore.witness import Witness
 
@@ -64,30 +65,36 @@ class TaskStage:
 
     def perform(self, body: Callable[[], object]) -> Trace:
         """Play the body from its start to its end."""
-        trace, loop = self._trace, self._loop
+        loop = self._loop
         if self._record:
             loop.on_able = self._became_able
             if self._looks:
                 loop.on_birth = self._footprints.bear
                 loop.on_unknown = self._footprints.touch_everything
+        with dropped(self._explores, trace=self._explain) as coroutines:
+            try:
+                self._trace.ending = self._ending(body)
+            finally:
+                self._close()
+        if coroutines and self._trace.ending.kind == "passed":
+            self._trace.ending = Ending(kind="failed", error=coroutines[0])
+        return self._trace
+
+    def _ending(self, body: Callable[[], object]) -> Ending:
         try:
             if self._witness is None:
                 body()
             else:
-                with watched(loop, self._explores), self._witness:
+                with watched(self._loop, self._explores), self._witness:
                     body()
         except (KeyboardInterrupt, SystemExit):
             raise
         except Stopped as stopped:
-            trace.ending = stopped.ending
+            return stopped.ending
         except BaseException as error:  # noqa: BLE001 - whatever ends the body is what it found
-            trace.ending = Ending(kind="failed", error=error)
-        else:
-            if loop.refused is not None:
-                trace.ending = Ending(kind="failed", error=loop.refused)
-        finally:
-            self._close()
-        return trace
+            return Ending(kind="failed", error=error)
+        lost = self._loop.refused or unseen(self._loop)
+        return Ending() if lost is None else Ending(kind="failed", error=lost)
 
     def count_from(self, worker: int) -> None:
         """Give the next worker this number."""
