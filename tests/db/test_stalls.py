@@ -102,11 +102,11 @@ def test_transaction_left_by_a_worker_that_ended_is_told(impatient):
             bob.execute(RAISE)
         bob.rollback()
 
+    lock = LOCKS[impatient.dialect.name]
     assert caught.value.__notes__ == [
         (
-            f"\nbob waited for ann ({LOCKS[impatient.dialect.name]}), left in a transaction: the worker"
-            " has ended.\nCommit or roll back before the worker ends; an attribute read after a commit "
-            "begins anew."
+            f"\nbob waited for ann ({lock}), left in a transaction: the worker has ended.\n"
+            "Commit or roll back before the worker ends; an attribute read after a commit begins anew."
         )
     ]
 

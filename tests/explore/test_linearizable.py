@@ -559,9 +559,7 @@ def _examples_within_given(count):
     @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate])
     @given(size=st.integers(1, 2), start=st.integers())
     def outer(size, start):
-        found = linearizable(
-            lambda: Box(start), {"read": (), "write": FEW}, operations_each=size
-        )
+        found = linearizable(lambda: Box(start), {"read": (), "write": FEW}, operations_each=size)
         programs.append(found.programs)
 
     outer()
