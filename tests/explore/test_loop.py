@@ -574,6 +574,31 @@ def test_loop_refuses_to_explore_one_worker():
     )
 
 
+def test_body_beside_one_task_of_its_own_is_explored():
+    """A coroutine that makes one task goes on beside it: that makes two."""
+
+    async def body(_):
+        counter = Counter()
+        task = asyncio.create_task(counter.increment())
+        await counter.increment()
+        await task
+        assert counter.value == 2
+
+    with pytest.raises(AssertionError):
+        explored(body)
+
+
+def test_body_that_only_waits_for_one_worker_is_no_pass():
+    """Run by a coroutine or by a function, one worker has no orders."""
+    counter = Counter()
+
+    async def body(run):
+        await run(counter.increment())
+
+    with pytest.raises(NothingExplored):
+        explored(body)
+
+
 def test_coroutines_are_noticed_among_calls_and_results():
     """A coroutine function, a coroutine or a result that is one needs a loop; others do not."""
     counter = Counter()

@@ -64,7 +64,7 @@ def explore_coroutines(body: Callable[..., Any], settings: Settings) -> Explorat
     __tracebackhide__ = True
     with TaskProgram(body, settings) as program:
         found = explore(program, settings)
-        if program.most_workers <= _TOGETHER:
+        if program.most_together < _TOGETHER:
             raise NothingExplored(alone())
     return found
 
@@ -88,7 +88,7 @@ class TaskProgram:
         self._scope = Scope(settings.packages)
         self._footprints = Footprints(self._scope)
         self._always = looks == "always"
-        self.most_workers = 0
+        self.most_together = 0
 
     def __enter__(self) -> Self:
         """Begin; nothing outside a play is touched, unless it pays to look into the code."""
@@ -129,12 +129,15 @@ class TaskProgram:
         stage = TaskStage(
             guide, self._scope, self._footprints, record=record or explain, explain=explain
         )
-        trace = stage.perform(partial(self._perform, stage))
-        self.most_workers = max(self.most_workers, stage.workers)
+        run = Run(stage)
+        trace = stage.perform(partial(self._perform, stage, run))
+        # A body waits for those that it runs, and goes on beside tasks that it makes itself.
+        beside = stage.workers - 1 - run.started
+        alone = beside == 0 or not inspect.iscoroutinefunction(self._body)
+        self.most_together = max(self.most_together, stage.workers - alone)
         return trace
 
-    def _perform(self, stage: TaskStage) -> None:
-        run = Run(stage)
+    def _perform(self, stage: TaskStage, run: Run) -> None:
         if not inspect.iscoroutinefunction(self._body):
             stage.count_from(BODY + 1)
             self._body(run)
@@ -155,11 +158,12 @@ class Turns:
 class Run:
     """Starts workers, and returns what they return."""
 
-    __slots__ = ("_stage",)
+    __slots__ = ("_stage", "started")
 
     def __init__(self, stage: TaskStage) -> None:
         """Belong to one play."""
         self._stage = stage
+        self.started = 0
 
     def __call__(self, *workers: Starter, cancel: int | None = None) -> Any:
         """Run coroutines together, in the order that is being explored.
@@ -181,6 +185,7 @@ class Run:
                 "counted from 0. Write cancel=0 to cancel the first."
             )
             raise UsageError(msg)
+        self.started += len(coroutines)
         tasks = self._stage.start(coroutines)
         cancelled = None if cancel is None else tasks[cancel]
         waited = tasks if cancelled is None else [*tasks, self._stage.cancel(cancelled)]
