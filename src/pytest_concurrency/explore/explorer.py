@@ -13,6 +13,7 @@ from pytest_concurrency.explore.debuggers import without_breakpoints
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
+from pytest_concurrency.explore.rescue import is_by_signal
 from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
@@ -101,6 +102,7 @@ def _let_through(trace: Trace) -> None:
     if (
         isinstance(error, (KeyboardInterrupt, SystemExit))
         or type(error).__name__ in _PASSED_THROUGH
+        or is_by_signal(error)
     ):
         raise error
 
@@ -108,7 +110,9 @@ def _let_through(trace: Trace) -> None:
 def _shrunk(program: Program, found: Trace) -> Failed:
     _let_through(found)
     shrink = Shrink(program, found)
-    if not shrink.run():
+    if found.stuck:  # each play of it takes as long as is waited for a worker
+        shrink.legs = [*shrink.legs[:-1], (found.workers[-1], FOREVER)] if found.workers else []
+    elif not shrink.run():
         msg = "A schedule failed once and passed when it was played again."
         raise NotDeterministic(msg) from found.ending.error
     legs = shrink.legs or [(found.workers[0] if found.workers else BODY, FOREVER)]
@@ -134,12 +138,14 @@ def _explained(
     if is_database_lock(refused):
         first = str(refused).partition("\n")[0]
         return Uncontrolled(DATABASE_LOCK.format(error=f"  {first}"))
-    legs = [(leg.worker, leg.points) for leg in failed.legs]
-    trace = program.play(Plan(legs), explain=True)
-    if trace.ending.kind == "passed":
-        trace = failed.trace
-    before = passing(program, failed.legs)
-    hints = _hints(program, trace, before, settings)
+    trace, before, hints = failed.trace, None, []
+    if not trace.stuck:
+        legs = [(leg.worker, leg.points) for leg in failed.legs]
+        trace = program.play(Plan(legs), explain=True)
+        if trace.ending.kind == "passed":
+            trace = failed.trace
+        before = passing(program, failed.legs)
+        hints = _hints(program, trace, before, settings)
     text = token(failed.legs, before=failed.trace.before)
     if settings.record is not None:
         settings.record(text)

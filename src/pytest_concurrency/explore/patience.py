@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _MOMENT = 1e-6
 """Added whenever time moves, so that a wait is never found shorter than was asked, for rounding."""
 
+_ENDLESS = "Let it end: a loop that waits needs something that ends it, and less work is enough."
 SPIN = 3_000
 _LONGEST = 60_000
 
@@ -21,7 +22,7 @@ def calm(stage: Stage) -> None:
     """Let others run when a worker goes on and on; give up when all do."""
     stage.ran = stage.steps
     if stage.steps > _LONGEST:
-        stage.verdict = hung(stage, f"did not end within {_LONGEST:,} points")
+        stage.verdict = hung(stage, f"did not end within {_LONGEST:,} points", _ENDLESS)
         raise stage.verdict if stage.current.number == 0 else Abandoned()
     if sum(worker.able for worker in stage.live) > 1:
         stage.trace.spun = stage.yields = True

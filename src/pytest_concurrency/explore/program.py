@@ -105,6 +105,8 @@ class Trace:
     """Some resources are ``("?", name)``, any object's, or ``(object, "*")``, anything of it."""
     before: int | None = None
     """How many threads the code had started itself when the body first gave calls to ``run``."""
+    stuck: bool = False
+    """A worker waited outside, for as long as is waited for it in real time."""
     spun: bool = False
     """A worker was made to yield because it ran on and on: nothing is complete any more."""
 

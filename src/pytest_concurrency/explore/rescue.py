@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import ctypes
+import signal
 from typing import TYPE_CHECKING
 
 from pytest_concurrency.explore.failures import Hang
-from pytest_concurrency.explore.workers import Abandoned
+from pytest_concurrency.explore.workers import Abandoned, Worker
 
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
 
 
+OUTSIDE = (
+    "It waits for something outside of the schedule, which nobody can order. Let the test give it\n"
+    "something that does not wait, or use concurrent_runner."
+)
+
+
 def rescue(stage: Stage) -> None:
     """Take the baton from a worker that makes no progress."""
     stuck = stage.current
-    stage.verdict = stage.verdict or hung(stage, f"made no progress for {stage.hang:g} s")
+    stage.verdict = stage.verdict or hung(stage, f"made no progress for {stage.hang:g} s", OUTSIDE)
+    stage.trace.stuck = True
     stage.aborting = True
     _raise_in(stuck.ident, Abandoned)
     if stuck.seat is not None and not stage.workers[0].baton.acquire(timeout=1.0):
@@ -30,20 +38,44 @@ def abort(stage: Stage) -> None:
     """Unwind all workers that are left."""
     stage.aborting = True
     body = stage.workers[0]
+    late: BaseException | None = None
     while len(stage.live) > 1:
-        worker = stage.live[-1]
-        stage.current, stage.ident = worker, worker.ident
-        worker.baton.release()
-        if not body.baton.acquire(timeout=stage.hang):
-            rescue(stage)
+        try:
+            _unwind(stage, stage.live[-1], body)
+        except BaseException as error:  # noqa: BLE001 - a signal's: it waits until all are unwound
+            late = error
+            if not body.baton.acquire(timeout=1.0):
+                rescue(stage)
     stage.current, stage.ident = body, body.ident
+    if late is not None:
+        raise late
 
 
-def hung(stage: Stage, what: str) -> BaseException:
+def _unwind(stage: Stage, worker: Worker, body: Worker) -> None:
+    stage.current, stage.ident = worker, worker.ident
+    worker.baton.release()
+    if not body.baton.acquire(timeout=stage.hang):
+        rescue(stage)
+
+
+def is_by_signal(error: BaseException) -> bool:
+    """Whether an exception was raised by a handler of a signal, such as a time limit's."""
+    handlers = {
+        getattr(signal.getsignal(number), "__code__", None) for number in signal.valid_signals()
+    }
+    at = error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_code in handlers:
+            return True
+        at = at.tb_next
+    return False
+
+
+def hung(stage: Stage, what: str, advice: str) -> BaseException:
     """Describe a schedule that does not end, as an exception."""
     from pytest_concurrency.explore.deadlock import hang
 
-    return Hang(hang(stage, what))
+    return Hang(f"{hang(stage, what)}\n\n{advice}")
 
 
 def _raise_in(ident: int, kind: type[BaseException]) -> None:

@@ -163,8 +163,7 @@ class Stage:
         target = self._after(worker)
         if target is not worker:
             self.ran = self.steps
-            self._hand(target)
-            self._wait(worker)
+            self._wait(worker, target)
         worker.pending = None
         if self.aborting or self.verdict is not None:
             self._leave(worker)
@@ -191,21 +190,25 @@ class Stage:
         self.ident = target.ident
         target.baton.release()
 
-    def _wait(self, worker: Worker) -> None:
+    def _wait(self, worker: Worker, target: Worker) -> None:
         if worker.number:
+            self._hand(target)
             worker.baton.acquire()
             return
         seen = self.steps
         try:
+            self._hand(target)
             while not worker.baton.acquire(timeout=self.hang):
                 if seen == self.steps:
                     rescue(self)
                     return
                 seen = self.steps
         except BaseException:
-            self.aborting = True
-            if not worker.baton.acquire(timeout=1.0):
+            self.aborting = True  # a signal's exception, which comes anywhere
+            verdict, elsewhere = self.verdict, self.current is not worker
+            if not worker.baton.acquire(timeout=1.0 if elsewhere else 0.05) and elsewhere:
                 rescue(self)
+            self.verdict = verdict
             raise
 
     def _next(self, current: int | None) -> Worker:
@@ -258,8 +261,7 @@ class Stage:
         self._parent, budget = self.current, self.budget
         parent = self.current
         self.budget = 0
-        self._hand(self._fresh[0])
-        self._wait(parent)
+        self._wait(parent, self._fresh[0])
         self.budget = budget
         if self.aborting or self.verdict is not None:
             self._leave(parent)
