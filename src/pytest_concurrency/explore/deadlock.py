@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pytest_concurrency.explore.failures import Deadlock
 from pytest_concurrency.explore.naming import name_of, place, source
 from pytest_concurrency.explore.program import worker_name
+from pytest_concurrency.explore.scope import ours
 from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.titles import titles
 from pytest_concurrency.explore.workers import Worker
@@ -215,6 +216,8 @@ def hang(stage: Stage, what: str) -> str:
 def _stack(who: str, frame: FrameType | None, own: Own) -> list[str]:
     rows: list[str] = []
     while frame is not None and len(rows) < 3:  # noqa: PLR2004
+        if frame.f_code.co_name == "_perform" and ours(frame.f_code):
+            break  # what follows called interleave
         if own(frame.f_code):
             file, line = frame.f_code.co_filename, frame.f_lineno
             rows.append(

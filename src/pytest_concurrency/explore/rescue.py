@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from pytest_concurrency.explore.failures import Hang
@@ -25,7 +27,8 @@ def rescue(stage: Stage) -> None:
     stage.verdict = stage.verdict or hung(stage, f"made no progress for {stage.hang:g} s", OUTSIDE)
     stage.trace.stuck = True
     stage.aborting = True
-    _raise_in(stuck.ident, Abandoned)
+    if _can_be_interrupted(stuck.ident):
+        _raise_in(stuck.ident, Abandoned)
     if stuck.seat is not None and not stage.workers[0].baton.acquire(timeout=1.0):
         stuck.ended = True
         stage.live.remove(stuck)
@@ -76,6 +79,27 @@ def hung(stage: Stage, what: str, advice: str) -> BaseException:
     from pytest_concurrency.explore.deadlock import hang
 
     return Hang(f"{hang(stage, what)}\n\n{advice}")
+
+
+def _can_be_interrupted(ident: int) -> bool:
+    """Whether an exception may be raised in a thread from here.
+
+    Python 3.11 tells all threads to look for it until that one has; one that waits in C does not
+    look, and one that is traced looks for ever.
+    """
+    if sys.version_info >= (3, 12):
+        return True
+    places = set()
+    pause = _thread.allocate_lock()
+    pause.acquire()
+    for _ in range(_SAMPLES):
+        frame = sys._current_frames().get(ident)  # noqa: SLF001
+        places.add((id(frame), frame.f_lasti if frame is not None else 0))
+        pause.acquire(timeout=0.002)
+    return len(places) > 1
+
+
+_SAMPLES = 10
 
 
 def _raise_in(ident: int, kind: type[BaseException]) -> None:
