@@ -101,7 +101,7 @@ HANG = """\
 E           pytest_concurrency.HangError: 1 of 2 workers did not end within TIME:
 E           
 E             worker 1  in count  test_it.py:11  session.execute(text("UPDATE seat SET taken = taken + 1"))
-E                       waits in {place}, held by test_it.py::test_hangs worker 0, idle in transaction for TIME since
+E                       waits in {place}, held by worker 0, idle in transaction for TIME since
 E                       UPDATE seat SET taken = taken + 1  at test_it.py:11 (test_it.py::test_hangs worker 0, which has ended)
 E           
 E           1 worker had ended: 1 value, no error. Its results are in the outcome attached to this failure.

@@ -33,9 +33,9 @@ class Patience:
     """
 
     def __init__(self, limit_ms: int) -> None:  # noqa: D107  (made by the session)
-        self.limit_ms = limit_ms
-        self.refused_ns = 0
-        self.cancelled = False
+        self.limit_ms: int = limit_ms
+        self.refused_ns: int = 0
+        self.cancelled: bool = False
 
     def run(self, action: Callable[[], T]) -> T:
         """Run what may meet a lock, until it gets it or the limit is over."""

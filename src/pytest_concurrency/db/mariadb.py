@@ -17,6 +17,7 @@ from pytest_concurrency.errors import MissingExtra
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+    from sqlalchemy.engine import URL
 
 _PREFIX = "ptc"
 _LOCK_SECONDS = 60
@@ -49,7 +50,7 @@ class MariadbServer:
         from sqlalchemy import create_engine
         from sqlalchemy.engine import make_url
 
-        self.url = make_url(url).set(database=None)
+        self.url: URL = make_url(url).set(database=None)
         if "+" not in self.url.drivername:
             self.url = self.url.set(drivername=f"{self.url.drivername}+pymysql")
         self._run = hashlib.sha256((run or f"{os.getpid()}-{id(self)}").encode()).hexdigest()[:8]

@@ -9,6 +9,7 @@ from pytest_concurrency.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.engine import URL
 
 _MOST_TABLES = 3
 
@@ -31,7 +32,7 @@ class OtherServer:
         from sqlalchemy import NullPool, create_engine, inspect
 
         self._engine = create_engine(url, poolclass=NullPool)
-        self.url = self._engine.url
+        self.url: URL = self._engine.url
         self.backend: str = self._engine.dialect.name
         tables = inspect(self._engine).get_table_names()
         if tables:

@@ -16,7 +16,7 @@ BACKENDS = ("sqlite", "memory", "postgres")
 
 
 def open_server(
-    setting: str = "sqlite",
+    setting: str,
     *,
     run: str | None = None,
     begin: Begin = "immediate",

@@ -246,7 +246,9 @@ class StepThread:
 
     def __init__(self, name: str, appoint: Callable[[object], None]) -> None:  # noqa: D107  (made by the session)
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self.thread = threading.Thread(target=self._work, name=f"session {name}", daemon=True)
+        self.thread: threading.Thread = threading.Thread(
+            target=self._work, name=f"session {name}", daemon=True
+        )
         appoint(self.thread)
         self.thread.start()
 
