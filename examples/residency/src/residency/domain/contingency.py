@@ -104,7 +104,7 @@ class Cover:
         return found
 
     def safe_shares(self) -> tuple[float, float]:
-        """Return the shares of single people and of pairs that can be missing."""
+        """Return the shares of people who can be missing, and of pairs: either or both of them."""
         people = len(self.names)
         if not people:
             return 1.0, 1.0
