@@ -9,13 +9,13 @@ import argparse
 import sys
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 from time import perf_counter, process_time
 
 # This file has the name of the package that it measures, and its folder comes first on the path.
 sys.path[:] = [place for place in sys.path if Path(place) != Path(__file__).parent]
 
-from pytest_concurrency import track_memory
 from sqlalchemy.orm import Session, sessionmaker
 
 from residency.data.datasets import filled
@@ -83,14 +83,16 @@ def measure(engine, size, bar, plot):
         with Session(engine) as session:
             return function(session, **days)
 
-    with track_memory() as memory:
-        asked(validate)
+    tracemalloc.start()
+    asked(validate)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     seconds = timed(lambda: asked(validate))
     row(
         f"validate {size.assignments:,} assignments",
         seconds,
         bar,
-        f"{memory.peak_bytes / 1e6:.1f} of {MOST_MEMORY / 1e6:.0f} MB",
+        f"{peak / 1e6:.1f} of {MOST_MEMORY / 1e6:.0f} MB",
     )
     if size == LARGE:
         row("ten validations at once", timed(lambda: at_once(lambda: asked(validate))), 10.0)

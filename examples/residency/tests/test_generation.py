@@ -29,6 +29,7 @@ from residency.solver.model import Problem
 from residency.solver.planner import Limits, make_planner
 from residency.solver.plot import quality_svg
 from residency.store.models import Absence, Assignment, Person, RotationTemplate, ScheduleRun
+from residency.web import app
 
 BACKENDS = ("sqlite",)
 """What the solver finds does not depend on where the data is; what is written does."""
@@ -377,6 +378,22 @@ def test_broken_solver_is_replaced_by_the_fallback(serve, sessions, monkeypatch)
     ended = run_that_ended(service, run)
     assert (ended["status"], ended["statistics"]["planner"]) == ("done", "fallback")
     assert service.get("/compliance", params=WEEK).json()["is_compliant"]
+
+
+def test_mutant_service_without_a_guard_is_noticed(serve, sessions, monkeypatch):
+    """2.9, 2.7 mutant: with nothing around it, a solver that fails leaves no schedule."""
+
+    def fail(_model, _limits):
+        message = "the solver is broken"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(planners, "_search", fail)
+    monkeypatch.setattr(app, "guarded", lambda planner, _breaker: planner)
+    with sessions.begin() as session:
+        write(session, make_roster(TINY))
+    service = serve(planner=None)
+    run = service.post("/schedule-runs", json=WEEK, headers={"Idempotency-Key": "k"}).json()["id"]
+    assert run_that_ended(service, run)["status"] == "failed"
 
 
 # --- the objective of the table ---

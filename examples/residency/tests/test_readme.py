@@ -27,3 +27,8 @@ def test_every_test_that_is_named_is_there():
     found = list(named(README))
     assert len(found) > 100
     assert [one for one in found if one not in defined] == []
+
+
+def test_every_requirement_has_rows():
+    """README: requirements 2.1 to 2.9 are all in the table."""
+    assert [row for row in range(1, 10) if f"\n| 2.{row} " not in README] == []

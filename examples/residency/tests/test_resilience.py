@@ -90,10 +90,14 @@ def test_contingency_as_by_brute_force(small_dataset):
     assert {one.missing: named(one) for one in found.singles} == wanted
     pairs = {one.missing: named(one) for one in found.pairs}
     tried = list(combinations(range(len(plan.people)), 2))
+    safe = 0
     for one, other in tried:
         gaps = broken_without(plan, {one, other}) - nobody - alone[one] - alone[other]
         assert pairs.pop((plan.people[one].name, plan.people[other].name), set()) == gaps
+        safe += not (gaps or alone[one] or alone[other])
     assert (len(tried), pairs) == (528, {})
+    shares = (1 - len(wanted) / len(plan.people), safe / len(tried))
+    assert cover_of(plan).safe_shares() == pytest.approx(shares)
 
 
 @pytest.mark.performance

@@ -2,9 +2,9 @@
 
 A block breaks when a template has fewer residents than it needs, or the faculty there are too few
 for the residents there. Both are sums over those who are present, so a missing person subtracts a
-fixed amount and every pair is judged by one addition over arrays. Supervision is counted in
-quarters of a member of the faculty: one resident of year 1 takes two, others one, and each member
-of the faculty gives four.
+fixed amount, and each person is judged with all the others by one addition over arrays. Supervision
+is counted in quarters of a member of the faculty: one resident of year 1 takes two, others one, and
+each member of the faculty gives four.
 """
 
 from __future__ import annotations
@@ -92,27 +92,24 @@ class Cover:
 
     def pair_losses(self) -> list[Loss]:
         """Return every pair that together breaks a block that neither of them breaks alone."""
-        first, second = np.triu_indices(len(self.names), k=1)
-        is_short, is_unsupervised = self._pairs(first, second)
         found = []
-        for pair in np.flatnonzero((is_short | is_unsupervised).any(axis=1)).tolist():
-            one, other = int(first[pair]), int(second[pair])
-            gaps = self._gaps(one, is_short[pair], is_unsupervised[pair])
-            found.append(
-                Loss(missing=(self.names[one], self.names[other]), gaps=tuple(gaps)),
-            )
+        for one, (is_short, is_unsupervised) in enumerate(self._pairs()):
+            for after in np.flatnonzero((is_short | is_unsupervised).any(axis=1)).tolist():
+                names = self.names[one], self.names[one + 1 + after]
+                gaps = self._gaps(one, is_short[after], is_unsupervised[after])
+                found.append(Loss(missing=names, gaps=tuple(gaps)))
         return found
 
     def safe_shares(self) -> tuple[float, float]:
-        """Return the shares of single people and of pairs that can be missing."""
+        """Return the shares of people who can be missing, and of pairs: either or both of them."""
         people = len(self.names)
-        if not people:
-            return 1.0, 1.0
         single = np.logical_or(*self._singles()).any(axis=1)
-        first, second = np.triu_indices(people, k=1)
-        pair = np.logical_or(*self._pairs(first, second)).any(axis=1)
-        pair |= single[first] | single[second]
-        return 1 - float(single.mean()), 1 - float(pair.mean()) if len(pair) else 1.0
+        broken = sum(
+            int((np.logical_or(*flags).any(axis=1) | single[one] | single[one + 1 :]).sum())
+            for one, flags in enumerate(self._pairs())
+        )
+        pairs = people * (people - 1) // 2
+        return 1 - int(single.sum()) / max(people, 1), 1 - broken / max(pairs, 1)
 
     def _singles(self) -> tuple[Flags, Flags]:
         """Say where each person's absence leaves a template short, and where residents alone."""
@@ -121,15 +118,17 @@ class Cover:
         left = self.spare_quarters - self.quarters
         return is_short, (left < 0) & (self.spare_quarters >= 0)
 
-    def _pairs(self, first: Numbers, second: Numbers) -> tuple[Flags, Flags]:
-        """Say the same of pairs, where neither of the two does it alone."""
+    def _pairs(self) -> Iterator[tuple[Flags, Flags]]:
+        """Say the same of each person with all who come later, where neither does it alone."""
         _, alone = self._singles()
-        here, there = self.place[first], self.place[second]
         columns = np.arange(self.place.shape[1])
-        is_short = (here != NOWHERE) & (here == there) & (self.spare[here, columns] == 1)
-        left = self.spare_quarters - self.quarters[first] - self.quarters[second]
-        is_unsupervised = (left < 0) & (self.spare_quarters >= 0)
-        return is_short, is_unsupervised & ~alone[first] & ~alone[second]
+        for one, here in enumerate(self.place):
+            others = slice(one + 1, None)
+            has_one_to_spare = (here != NOWHERE) & (self.spare[here, columns] == 1)
+            is_short = has_one_to_spare & (self.place[others] == here)
+            left = self.spare_quarters - self.quarters[one] - self.quarters[others]
+            is_unsupervised = (left < 0) & (self.spare_quarters >= 0)
+            yield is_short, is_unsupervised & ~alone[one] & ~alone[others]
 
     def _gaps(self, person: int, is_short: Flags, is_unsupervised: Flags) -> Iterator[Gap]:
         for block in np.flatnonzero(is_short).tolist():
