@@ -479,6 +479,18 @@ def test_mutant_that_tells_at_the_end_is_noticed(tools, week, monkeypatch):
             {"first_day": "2031-01-05", "last_day": "2031-01-06", "key": "k"},
             "There are no blocks from 2031-01-05 to 2031-01-06.",
         ),
+        ("find_people", {"name": "a\0b"}, "should match pattern"),
+        ("find_people", {"role": "nurse"}, "should be 'resident' or 'faculty'"),
+        ("list_shifts", {"first_day": "2026-01-09", "last_day": "2026-01-05"}, "first day first"),
+        (
+            "check_compliance",
+            {"first_day": "2026-01-09", "last_day": "2026-01-05"},
+            "last_day 2026-01-05 is before first_day 2026-01-09. Name the first day first.",
+        ),
+        ("check_compliance", {"first_day": 0, "last_day": 86400}, "write a day as 2026-01-05"),
+        ("generate_schedule", {**WEEK, "key": "a\0b"}, "should match pattern"),
+        ("edit_shift", {"assignment_id": 1, "version": True}, "true is no number"),
+        ("count_shifts", {"steps": 0}, "greater than or equal to 1"),
         ("make_coffee", {}, "make_coffee"),
     ],
 )

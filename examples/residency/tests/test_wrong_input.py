@@ -201,6 +201,22 @@ WRONG = {
         "PATCH", "/assignments/1", {"version": 1, "note": "x", "template_id": 7}, {}, 404,
         "There is no rotation template 7.",
     ),
+    "version that is no number": (
+        "PATCH", "/assignments/1", {"version": True, "note": "x"}, {}, 422,
+        "body.version: Value error, true is no number",
+    ),
+    "steps that are no number": (
+        "POST", "/tasks", {"steps": False}, {}, 422,
+        "body.steps: Value error, false is no number",
+    ),
+    "day that is a moment": (
+        "POST", "/schedule-runs", {**DAYS, "first_day": 0}, KEY, 422,
+        "body.first_day: Value error, write a day as 2026-01-05",
+    ),
+    "day that is a moment in the address": (
+        "GET", "/assignments?day=0", None, {}, 422,
+        "query.day: Value error, write a day as 2026-01-05",
+    ),
     "edit of nothing": (
         "PATCH", "/assignments/1", {"version": 1}, {}, 422,
         "body: Value error, name what to change: note or template_id",

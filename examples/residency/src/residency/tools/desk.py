@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 
 from mcp.server.mcpserver.exceptions import ToolError
 from sqlalchemy.exc import OperationalError
@@ -49,3 +50,14 @@ def refusals_told() -> Iterator[None]:
     except (OperationalError, PoolTimeout) as error:
         text = "Busy: the database does not answer in time. Call again in a moment."
         raise ToolError(text) from error
+
+
+def check_order(first_day: date, last_day: date) -> None:
+    """Refuse days in the wrong order, between which there seems to be nothing.
+
+    Raises:
+        ToolError: The last day is before the first.
+    """
+    if last_day < first_day:
+        text = f"last_day {last_day} is before first_day {first_day}. Name the first day first."
+        raise ToolError(text)

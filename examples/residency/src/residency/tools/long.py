@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import date
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
 
@@ -22,15 +20,15 @@ from residency.services.idempotency import (
 )
 from residency.services.tasks import create_task, get_task, run_steps_async
 from residency.store.models import Base
-from residency.tools.desk import Desk, refusals_told
-from residency.web.messages import GenerationRequest, RunAnswer, TaskAnswer
+from residency.tools.desk import Desk, check_order, refusals_told
+from residency.web.messages import NO_NUL, Day, GenerationRequest, NoTruth, RunAnswer, TaskAnswer
 
 GENERATES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
 COUNTS = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
-Key = Annotated[str, Field(min_length=1, max_length=255)]
-Steps = Annotated[int, Field(ge=1, le=1000)]
+Key = Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)]
+Steps = Annotated[int, Field(ge=1, le=1000), NoTruth]
 STARTED = 202
 
 
@@ -46,12 +44,10 @@ def add_long_tools(server: MCPServer[None], desk: Desk) -> None:
 
     @server.tool(annotations=GENERATES)
     async def generate_schedule(
-        first_day: date, last_day: date, key: Key, context: Context[None, Any]
+        first_day: Day, last_day: Day, key: Key, context: Context[None, Any]
     ) -> GenerationAnswer:
         """Generate the schedule of some days; the same key and days again give the same run."""
-        if last_day < first_day:
-            text = f"last_day {last_day} is before first_day {first_day}. Name the first day first."
-            raise ToolError(text)
+        check_order(first_day, last_day)
         asked = GenerationRequest(first_day=first_day, last_day=last_day)
         run_id, is_new, started = await asyncio.to_thread(_enter, desk, asked, key)
         await context.report_progress(1, 3, f"Run {run_id} is entered.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
@@ -14,11 +14,12 @@ from residency.services.compliance import validate
 from residency.services.generation import get_run
 from residency.services.matching import Match, find_matches
 from residency.store.models import Assignment, Block, Person, RotationTemplate
-from residency.tools.desk import Desk
-from residency.web.messages import Number, PersonAnswer, RunAnswer
+from residency.tools.desk import Desk, check_order
+from residency.web.messages import NO_NUL, Day, NoTruth, Number, PersonAnswer, RunAnswer
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-Limit = Annotated[int, Field(ge=1, le=200)]
+Limit = Annotated[int, Field(ge=1, le=200), NoTruth]
+Part = Annotated[str, Field(max_length=120, pattern=NO_NUL)]
 
 
 class ShiftAnswer(BaseModel):
@@ -48,21 +49,24 @@ def add_reading_tools(server: MCPServer[None], desk: Desk) -> None:
     """Give a server the tools that only read."""
 
     @server.tool(annotations=READS)
-    def find_people(name: str = "", role: str = "", limit: Limit = 20) -> list[PersonAnswer]:
+    def find_people(
+        name: Part = "", role: Literal["resident", "faculty"] | None = None, limit: Limit = 20
+    ) -> list[PersonAnswer]:
         """Find people by a part of their name, and by role: resident or faculty."""
         query = select(Person).order_by(Person.name, Person.id).limit(limit)
         if name:
             query = query.where(Person.name.icontains(name, autoescape=True))
-        if role:
+        if role is not None:
             query = query.where(Person.role == role)
         with desk.reading() as session:
             return [PersonAnswer.model_validate(one) for one in session.scalars(query)]
 
     @server.tool(annotations=READS)
     def list_shifts(
-        first_day: date, last_day: date, person_id: Number | None = None, limit: Limit = 50
+        first_day: Day, last_day: Day, person_id: Number | None = None, limit: Limit = 50
     ) -> list[ShiftAnswer]:
         """List the shifts between two days, of one person or of all, the earliest first."""
+        check_order(first_day, last_day)
         query = (
             select(Assignment, Person.name, Block, RotationTemplate.name)
             .join(Person, Person.id == Assignment.person_id)
@@ -90,8 +94,9 @@ def add_reading_tools(server: MCPServer[None], desk: Desk) -> None:
             return RunAnswer.model_validate(get_run(session, run_id))
 
     @server.tool(annotations=READS)
-    def check_compliance(first_day: date, last_day: date, limit: Limit = 20) -> ComplianceAnswer:
+    def check_compliance(first_day: Day, last_day: Day, limit: Limit = 20) -> ComplianceAnswer:
         """Check the work-hour rules between two days: hours, days off, supervision."""
+        check_order(first_day, last_day)
         with desk.reading() as session:
             report = validate(session, first_day=first_day, last_day=last_day)
         return ComplianceAnswer(

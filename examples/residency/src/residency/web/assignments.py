@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, status
@@ -11,7 +10,7 @@ from sqlalchemy import select
 from residency.services.assignments import append_note, edit_assignment, get_assignment
 from residency.services.errors import NotFound
 from residency.store.models import Assignment, Block, RotationTemplate
-from residency.web.messages import AssignmentAnswer, AssignmentEdit, NoteLine, Number
+from residency.web.messages import AssignmentAnswer, AssignmentEdit, Day, NoteLine, Number
 from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, ROLES, SCHEDULED, allow
 
@@ -22,7 +21,7 @@ router = APIRouter(tags=["assignments"])
 def list_assignments(
     state: Shared,
     person_id: Annotated[Number | None, Query()] = None,
-    day: date | None = None,
+    day: Annotated[Day | None, Query()] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> list[AssignmentAnswer]:
     """List assignments, of a person or a day or all."""

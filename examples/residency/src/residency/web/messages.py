@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from residency.services.assignments import LONGEST_NOTE
 
-Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+def _no_truth(value: object) -> object:
+    """Refuse true and false, which Python counts as 1 and 0."""
+    if isinstance(value, bool):
+        msg = f"{str(value).lower()} is no number"
+        raise ValueError(msg)  # noqa: TRY004 - what Pydantic tells whoever asked
+    return value
+
+
+def _no_moment(value: object) -> object:
+    """Refuse a day that is given as the seconds since 1970."""
+    if not isinstance(value, str | date) or (isinstance(value, str) and SECONDS.match(value)):
+        msg = "write a day as 2026-01-05"
+        raise ValueError(msg)
+    return value
+
+
+SECONDS = re.compile(r"\s*[-+]?[0-9.]+\s*$")
+Day = Annotated[date, BeforeValidator(_no_moment)]
+NoTruth = BeforeValidator(_no_truth)
+Number = Annotated[int, Field(ge=1, le=2**31 - 1), NoTruth]
 """The number of something in a table."""
 AcademicYear = Annotated[str, Field(pattern=r"^[0-9]{4}/[0-9]{4}$", examples=["2026/2027"])]
 NO_NUL = r"^[^\u0000]*$"
@@ -56,8 +77,8 @@ class Answer(BaseModel):
 class Days(Message):
     """From one day to another."""
 
-    first_day: date
-    last_day: date
+    first_day: Day
+    last_day: Day
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -147,7 +168,7 @@ class TaskRequest(Message):
     """A long task to start."""
 
     kind: Literal["digest"] = "digest"
-    steps: Annotated[int, Field(ge=1, le=100)] = 10
+    steps: Annotated[int, Field(ge=1, le=100), NoTruth] = 10
 
 
 class TaskAnswer(Answer):
