@@ -71,6 +71,7 @@ WRONG = [
     ("p95 < -5ms", "the limit is negative. Write 'p95 < 5ms'."),
     ("p95 < 0ms", "nothing can be that. Write 'p95 <= 0ms'."),
     ("apdex > 0.9", "apdex needs the time that satisfies. Write 'apdex(500ms) > 0.9'."),
+    ("apdex(0ms) > 0.9", "apdex needs the time that satisfies. Write 'apdex(500ms) > 0.9'."),
     ("apdex(500) > 0.9", "'500' has no unit. Write '500ms' or '500s'."),
     ("apdex(500ms) > 90%", "apdex is a number from 0 to 1. Write 'apdex(500ms) > 0.9'."),
     ("apdex(500ms) > 1.5", "1.5 is more than 1. Write a limit up to 1."),

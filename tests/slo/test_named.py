@@ -145,7 +145,7 @@ def test_files_are_read_by_their_name(tmp_path):
             None,
             "it cannot be read: No such file or directory. Write the path of a TOML or YAML file.",
         ),
-        ("a.toml", "x = ", "it is not TOML: Invalid value (at end of document)."),
+        ("a.toml", "x = ", "it is not TOML: Invalid value (at end of document). Correct it there."),
         ("a.toml", "slo = 5", "slo is not a table. Write [slo.api] with objectives in it."),
     ],
     ids=["missing", "broken", "shape"],

@@ -54,7 +54,7 @@ class Baseline:
         self._seen: Counter[str] = Counter()
         try:
             self._known = Baselines.load(self._path)
-        except (UsageError, OSError) as error:
+        except UsageError as error:
             raise pytest.UsageError(str(error)) from None
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -67,13 +67,22 @@ class Baseline:
         yield
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write what is new; a file that has nothing new is left alone."""
         if self._is_changed:
-            self._known.save(self._path)
+            self._save(session)
         parts = [f"{number} {what}" for what, number in self._seen.items()]
         if parts:
             self._tell(f"baseline {self._path.name}: {', '.join(parts)}")
+
+    def _save(self, session: pytest.Session) -> None:
+        """Write the file; where that cannot be, say so and end as after a wrong option."""
+        try:
+            self._known.save(self._path)
+        except OSError as error:
+            why = f"it cannot be written: {error.strerror}"
+            self._tell(f"--slo-baseline={self._path}: {why}. Write --slo-baseline=NEW-FILE.")
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _take(self, report: pytest.TestReport, record: Mapping[str, Any]) -> None:
         from pytest_concurrency.slo.baselines import Measurement

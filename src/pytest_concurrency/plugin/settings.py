@@ -150,9 +150,10 @@ def _read_share(_: Option, found: Given) -> object:
     from pytest_concurrency.slo.quantities import parse_quantity
 
     try:
-        return parse_quantity(found.text, where=found.source, kind="ratio").value
+        share = parse_quantity(found.text, where=found.source, kind="ratio").value
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
+    return share if share >= 0 else _WRONG
 
 
 def _read_database(option: Option, found: Given) -> object:
@@ -199,7 +200,7 @@ _EXPECTED = {
     "integer": "use an integer",
     "duration": "use a time longer than zero",
     "choice": "use one of {choices}",
-    "share": "use a share",
+    "share": "use a share of zero or more",
     "flag": "use true or false",
 }
 _EXAMPLES = {"integer": "1", "flag": "true"}

@@ -171,19 +171,23 @@ class Baselines:
             return cls()
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            version, tests = content["v"], content["tests"]
-        except (ValueError, KeyError, TypeError) as error:
+            if content["v"] != _WIRE_VERSION:
+                msg = f"{path}: its version is {content['v']!r}, not 1. Delete it, and run once."
+                raise UsageError(msg)
+            return cls(
+                {
+                    test: {key: Measurement.from_wire(wire) for key, wire in known.items()}
+                    for test, known in content["tests"].items()
+                }
+            )
+        except OSError as error:
+            msg = f"{path}: it cannot be read: {error.strerror}. Write --slo-baseline=NEW-FILE."
+            raise UsageError(msg) from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            if isinstance(error, UsageError):
+                raise
             msg = f"{path}: it is not a file of baselines. Write --slo-baseline=NEW-FILE."
             raise UsageError(msg) from error
-        if version != _WIRE_VERSION:
-            msg = f"{path}: its version is {version!r}, not 1. Delete it, and run once."
-            raise UsageError(msg)
-        return cls(
-            {
-                test: {key: Measurement.from_wire(wire) for key, wire in known.items()}
-                for test, known in tests.items()
-            }
-        )
 
     def save(self, path: Path) -> None:
         """Write the file in one step, so that a reader sees the old one or the new one."""

@@ -32,12 +32,15 @@ def load_slos(path: Path) -> dict[str, NamedSlo]:
     except OSError as error:
         msg = f"{path}: it cannot be read: {error.strerror}. Write the path of a TOML or YAML file."
         raise UsageError(msg) from error
+    except UnicodeDecodeError as error:
+        msg = f"{path}: it is not UTF-8 text: {error.reason}. Save it in that encoding."
+        raise UsageError(msg) from error
     if path.suffix in (".yaml", ".yml"):
         return slos_of_openslo(_yaml_documents(path, text), where=str(path))
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        msg = f"{path}: it is not TOML: {error}."
+        msg = f"{path}: it is not TOML: {error}. Correct it there."
         raise UsageError(msg) from error
     if path.name == "pyproject.toml":
         tables = content.get("tool", {}).get("pytest_concurrency", {}).get("slo", {})

@@ -229,9 +229,10 @@ class _Reader:
         self._refuse(wrong, f"Write p50 to p99.99, mean, max, {known}, or 'lock wait p95'")
 
     def _threshold(self, argument: str | None) -> int:
-        if argument is None:
+        time = parse_quantity(argument or "0ns", where=self.where, kind="duration")
+        if time.value <= 0:
             self._refuse("apdex needs the time that satisfies", "Write 'apdex(500ms) > 0.9'")
-        return round(parse_quantity(argument, where=self.where, kind="duration").value)
+        return round(time.value)
 
     def _tags(self, written: str | None, metric: str) -> tuple[tuple[str, str], ...]:
         if written is None:

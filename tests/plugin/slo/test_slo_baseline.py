@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -34,6 +35,19 @@ def test_first_run_stores(session, pytester, told):
     result.assert_outcomes(passed=1)
     assert told(result) == ["baseline base.json: 1 new"]
     assert list(content(pytester)["tests"]) == ["test_rush.py::test_rush"]
+
+
+def test_file_that_cannot_be_written_is_told(pytester, timed, told):
+    """What was measured is lost, so the run does not end as if all were well."""
+    pytester.makepyfile(test_rush=TEST.format(level=10))
+    result = timed("--slo-baseline=test_rush.py/base.json")
+    result.assert_outcomes(passed=1)
+    line = told(result)[0]
+    path = pytester.path / "test_rush.py" / "base.json"
+    assert re.sub(r"written: [^.]*", "written: WHY", line) == (
+        f"--slo-baseline={path}: it cannot be written: WHY. Write --slo-baseline=NEW-FILE."
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 def test_unchanged_run_leaves_the_file_alone(session, pytester, told):

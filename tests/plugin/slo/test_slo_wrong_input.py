@@ -102,6 +102,10 @@ def test_marker_is_refused(refused, marker, message):
         ),
         ("--slo-margin=10", "--slo-margin=10: '10' has no unit. Write '10%'."),
         (
+            "--slo-margin=-5%",
+            "--slo-margin=-5%: use a share of zero or more. Write --slo-margin=10%.",
+        ),
+        (
             "--slo-baseline-update",
             "--slo-baseline-update: no baseline is named. Write --slo-baseline=FILE too.",
         ),
@@ -110,6 +114,43 @@ def test_marker_is_refused(refused, marker, message):
 def test_option_is_refused(refused, option, message):
     """A slip on the command line ends the run before it starts."""
     assert refused("slo('api')", option) == f"ERROR: {message}"
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "message"),
+    [
+        (
+            "--slo-file",
+            b"\xff",
+            "it is not UTF-8 text: invalid start byte. Save it in that encoding.",
+        ),
+        (
+            "--slo-file",
+            b"x = = 3",
+            "it is not TOML: Invalid value (at line 1, column 5). Correct it there.",
+        ),
+        (
+            "--slo-baseline",
+            b"\xff",
+            "it is not a file of baselines. Write --slo-baseline=NEW-FILE.",
+        ),
+        (
+            "--slo-baseline",
+            b'{"v": 1, "tests": {"test_x": 3}}',
+            "it is not a file of baselines. Write --slo-baseline=NEW-FILE.",
+        ),
+        (
+            "--slo-baseline",
+            None,
+            "it cannot be read: Is a directory. Write --slo-baseline=NEW-FILE.",
+        ),
+    ],
+)
+def test_file_that_is_something_else_is_refused(refused, pytester, option, content, message):
+    """Another encoding, another format, another version, a directory."""
+    path = pytester.path / "file.toml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert refused("slo('p95 < 5ms')", f"{option}=file.toml") == f"ERROR: {path}: {message}"
 
 
 def test_file_that_is_missing_is_refused(refused, pytester):
