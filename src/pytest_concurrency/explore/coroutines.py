@@ -27,7 +27,7 @@ _TOGETHER = 2
 Looks: TypeAlias = Literal["if it pays", "always", "never"]
 """When steps are looked into."""
 
-_MANY_SCHEDULES = 100
+_MANY_SCHEDULES = 80
 """From how many on, with two preemptions, it may pay to know which steps are independent."""
 
 _MANY_CONFLICT = 0.6
