@@ -16,6 +16,7 @@ from pytest_concurrency.explore.coroutines import (
     refuse_coroutines,
 )
 from pytest_concurrency.explore.failures import Deadlock, Hang, NothingExplored
+from pytest_concurrency.explore.interleave import interleave
 from pytest_concurrency.explore.outside import Uncontrolled
 from pytest_concurrency.explore.settings import Settings
 
@@ -663,3 +664,33 @@ def test_loop_timeline_shows_what_each_read_and_wrote():
     assert "One preemption breaks it" in note
     assert "reads value = 0" in note
     assert "write is lost" in note
+
+
+def test_plain_body_may_cancel_a_coroutine():
+    """A body that is no coroutine itself may name the one to cancel, from its first play on."""
+    ends = set()
+
+    async def use():
+        await asyncio.sleep(1)
+
+    def body(run):
+        (result,) = run(use, cancel=0)
+        ends.add(type(result).__name__)
+
+    interleave(body)
+
+    assert ends == {"CancelledError", "NoneType"}
+
+
+def test_function_cannot_be_cancelled():
+    """``cancel`` with functions is refused, before any of them runs."""
+    ran = []
+
+    with pytest.raises(UsageError) as caught:
+        interleave(lambda run: run(lambda: ran.append(1), cancel=0))
+
+    assert str(caught.value) == (
+        "run: cancel=0 is for coroutines, and these workers are functions."
+        " Write async def, or leave cancel out."
+    )
+    assert ran == []

@@ -19,6 +19,7 @@ from types import (
     MethodType,
     MethodWrapperType,
     ModuleType,
+    SimpleNamespace,
     WrapperDescriptorType,
 )
 from typing import Any, Final, TypeAlias
@@ -157,11 +158,13 @@ def _make(kind: type, given: list[Any]) -> tuple[Touch, ...]:
         return ALL
     if kind in SCALARS or kind is type:
         return () if kind is type else tuple(touch for each in given for touch in contents(each))
-    if issubclass(kind, BaseException) or kind in {object, functools.partial, asyncio.Future}:
+    if issubclass(kind, BaseException) or kind in _EMPTY:
         return ()
     if isinstance(lookup(kind, "__init__"), FunctionType):
         return ()
     return () if kind.__init__ is object.__init__ and kind.__new__ is object.__new__ else ALL
 
+
+_EMPTY: Final = frozenset({object, functools.partial, asyncio.Future, SimpleNamespace})
 
 _MADE_OF: Final = frozenset({tuple, frozenset, enumerate, reversed, zip})

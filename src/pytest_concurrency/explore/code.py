@@ -30,11 +30,12 @@ from pytest_concurrency.explore.workers import Abandoned, Pool
 Body = Callable[[Callable[..., list[Any]]], object]
 
 
-def run(*calls: Callable[[], Any]) -> list[Any]:
+def run(*calls: Callable[[], Any], cancel: int | None = None) -> list[Any]:
     """Run calls at once, each by a worker of its own, and return their results.
 
     Args:
         calls: What to run; each is called without arguments.
+        cancel: For coroutines only: the one to cancel. No function can be cancelled.
 
     Raises:
         BaseException: What the first worker that failed raised.
@@ -47,6 +48,12 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
     from pytest_concurrency.explore.coroutines import refuse_coroutines
 
     refuse_coroutines(calls)
+    if cancel is not None:
+        msg = (
+            f"run: cancel={cancel!r} is for coroutines, and these workers are functions."
+            " Write async def, or leave cancel out."
+        )
+        raise UsageError(msg)
     for call in calls:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."

@@ -40,9 +40,10 @@ def conflicting(trace: Trace) -> float:
 
     def conflicts(worker: int, touches: tuple[Touch, ...]) -> bool:
         return any(
-            (touching if write else writing).get(whole(touched), set()) - {worker}
+            (touched == "*" and write)
+            or (touching if write else writing).get(whole(touched), set()) - {worker}
             for touched, write in touches
-            if not (isinstance(touched, tuple) and touched[0] in {"worker", "wake"})
+            if (touched != "*" or write) and not _in_one_order(touched)
         )
 
     return sum(conflicts(*step) for step in steps) / len(steps) if steps else 0.0
@@ -60,3 +61,7 @@ def differing(first: Trace, second: Trace, end: int) -> str:
     )
     worker = worker_name(first.workers[at], first.names)
     return f"The same schedule went two ways: at step {at + 1}, {worker} stood elsewhere."
+
+
+def _in_one_order(resource: Hashable) -> bool:
+    return isinstance(resource, tuple) and resource[0] in {"worker", "wake"}

@@ -27,8 +27,8 @@ _TOGETHER = 2
 Looks: TypeAlias = Literal["if it pays", "always", "never"]
 """When steps are looked into."""
 
-_LONG = 10
-"""Steps from which on it may pay to know which of them are independent."""
+_MANY_SCHEDULES = 80
+"""From how many on, with two preemptions, it may pay to know which steps are independent."""
 
 _MANY_CONFLICT = 0.6
 """The share of steps with a conflict up to which it does."""
@@ -105,7 +105,8 @@ class TaskProgram:
         trace = self._play(guide, record=record, explain=explain)
         if self._undecided and record and not explain and trace.ending.kind == "passed":
             self._undecided = False
-            if len(trace.workers) >= _LONG:
+            others = len({*trace.workers} - {BODY}) - 1
+            if (len(trace.workers) * others) ** 2 / 2 >= _MANY_SCHEDULES:
                 return self._looked_into(trace)
         return trace
 
