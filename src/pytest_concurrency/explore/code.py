@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from types import FrameType, TracebackType
+from types import FrameType, FunctionType, TracebackType
 from typing import Any, Self, final
 
 from pytest_concurrency.errors import UsageError
@@ -46,7 +47,8 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
         raise UsageError(msg)
     from pytest_concurrency.explore.coroutines import refuse_coroutines
 
-    refuse_coroutines(calls)
+    if not all(map(_is_plain, calls)):
+        refuse_coroutines(calls)
     for call in calls:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
@@ -60,8 +62,18 @@ def run(*calls: Callable[[], Any]) -> list[Any]:
         if worker.error is not None:
             raise worker.error
     results = [worker.value for worker in workers]
-    refuse_coroutines(results)
+    if any(result is not None for result in results):
+        refuse_coroutines(results)
     return results
+
+
+def _is_plain(call: object) -> bool:
+    """Whether a call is certainly no coroutine function, without asking `inspect`."""
+    return (
+        type(call) is FunctionType
+        and not call.__code__.co_flags & inspect.CO_COROUTINE
+        and not call.__dict__
+    )
 
 
 @final
