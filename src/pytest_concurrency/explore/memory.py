@@ -75,7 +75,7 @@ class _Tagged:
     def __getitem__(self, index: int) -> Any:
         value = (self._words[index] or 0) & ~_TAGS
         if not value:
-            raise ValueError
+            raise ValueError(EMPTY)
         return ctypes.cast(value, ctypes.py_object).value
 
 
@@ -90,11 +90,13 @@ def _reader() -> Callable[[int], Any]:
 
 _words: Final = ctypes.POINTER(ctypes.c_void_p).from_address
 _FIRST: Final = 0 if _PLACE is None else _PLACE // _WORD
+EMPTY: Final = "PyObject is NULL"
+"""What `ctypes` says of an empty place, as a ``ValueError``."""
 TO_FRAME: Final = _TO_FRAME
 """Added to the address of a frame, the address to read its objects from."""
 OBJECTS: Final = _reader()
 """Reads what a frame holds: ``OBJECTS(id(frame) + TO_FRAME)[index(place)]``. An empty place raises
-``ValueError``. This is done for each point, so it is one call and not two.
+``ValueError`` that says `EMPTY`. This is done for each point, so it is one call and not two.
 """
 
 

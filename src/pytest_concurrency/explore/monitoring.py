@@ -8,7 +8,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.explore.memory import OBJECTS, TO_FRAME
+from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
@@ -142,7 +142,9 @@ class Monitoring:
                 stage.current.open = None
             try:
                 touched = look(frame, objects(id(frame) + to_frame))
-            except ValueError:  # an empty place
+            except ValueError as error:
+                if str(error) != EMPTY:
+                    raise
                 return None
             if touched:
                 if isinstance(touched, Special):

@@ -9,7 +9,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.explore.debuggers import Debuggers, settrace
-from pytest_concurrency.explore.memory import OBJECTS, TO_FRAME
+from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
@@ -164,7 +164,9 @@ class Opcodes:
             stage.current.open = None
         try:
             touched = look(frame, OBJECTS(id(frame) + TO_FRAME))
-        except ValueError:  # an empty place
+        except ValueError as error:
+            if str(error) != EMPTY:
+                raise
             return
         if touched:
             if isinstance(touched, Special):

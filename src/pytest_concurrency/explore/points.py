@@ -95,15 +95,16 @@ class Decoder:
             offset = step.offset if start is None else start
             start = offset if step.name == "EXTENDED_ARG" else None
             line = at_line.get(step.offset, line)
+            said = names
             if step.name == "KW_NAMES":
                 names = code.co_consts[step.number or 0]
+            elif step.name == "CALL":
+                names = ()
             depth = deep.get(step.offset)
             if depth is None or step.name not in _BUILD:
                 continue
             about, number = argument(code, step), step.number or 0
-            one = Found(offset, step.name, about, number, line, base + depth, names)
-            if step.name == "CALL":
-                names = ()
+            one = Found(offset, step.name, about, number, line, base + depth, said)
             point = self._point(one, code)
             if point is not None:
                 found[offset] = point
