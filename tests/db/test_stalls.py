@@ -106,7 +106,8 @@ def test_transaction_left_by_a_worker_that_ended_is_told(impatient):
     assert caught.value.__notes__ == [
         (
             f"\nbob waited for ann ({lock}), left in a transaction: the worker has ended.\n"
-            "Commit or roll back before the worker ends; an attribute read after a commit begins anew."
+            "Commit or roll back before the worker ends; "
+            "an attribute read after a commit begins anew."
         )
     ]
 

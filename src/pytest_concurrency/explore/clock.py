@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pytest_concurrency.explore.region import here
-from pytest_concurrency.explore.stage import caller
+from pytest_concurrency.explore.region import caller, here
 
 _NANO = 1_000_000_000
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from types import FrameType, TracebackType
+from types import FrameType, FunctionType, TracebackType
 from typing import Any, Self, final
 
 from pytest_concurrency.errors import UsageError
@@ -45,9 +46,29 @@ def run(*calls: Callable[[], Any], cancel: int | None = None) -> list[Any]:
     if stage is None:
         msg = "run: no schedule is being explored. Call it inside the body that interleave runs."
         raise UsageError(msg)
-    from pytest_concurrency.explore.coroutines import refuse_coroutines
+    _refuse(calls, cancel)
+    if stage.trace.before is None:
+        stage.trace.before = stage.started
+    workers = [stage.start(call, arrives=False) for call in calls]
+    touched = tuple((("worker", worker.number), False) for worker in workers)
+    stage.operate(("run",), touched, lambda: all(worker.ended for worker in workers), wants=workers)
+    for worker in workers:
+        if worker.error is not None:
+            raise worker.error
+    results = [worker.value for worker in workers]
+    if any(result is not None for result in results):
+        from pytest_concurrency.explore.coroutines import refuse_coroutines
 
-    refuse_coroutines(calls)
+        refuse_coroutines(results)
+    return results
+
+
+def _refuse(calls: tuple[Callable[[], Any], ...], cancel: int | None) -> None:
+    """Refuse what is no function to run; let a loop be made for coroutines."""
+    if not all(map(_is_plain, calls)):
+        from pytest_concurrency.explore.coroutines import refuse_coroutines
+
+        refuse_coroutines(calls)
     if cancel is not None:
         msg = (
             f"run: cancel={cancel!r} is for coroutines, and these workers are functions."
@@ -58,17 +79,15 @@ def run(*calls: Callable[[], Any], cancel: int | None = None) -> list[Any]:
         if not callable(call):
             msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
             raise UsageError(msg)
-    if stage.trace.before is None:
-        stage.trace.before = stage.started
-    workers = [stage.start(call, arrives=False) for call in calls]
-    touched = tuple((("worker", worker.number), False) for worker in workers)
-    stage.operate(("run",), touched, lambda: all(worker.ended for worker in workers), wants=workers)
-    for worker in workers:
-        if worker.error is not None:
-            raise worker.error
-    results = [worker.value for worker in workers]
-    refuse_coroutines(results)
-    return results
+
+
+def _is_plain(call: object) -> bool:
+    """Whether a call is certainly no coroutine function, without asking `inspect`."""
+    return (
+        type(call) is FunctionType
+        and not call.__code__.co_flags & inspect.CO_COROUTINE
+        and not call.__dict__
+    )
 
 
 @final

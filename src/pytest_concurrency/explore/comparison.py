@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from pytest_concurrency.explore.marks import whole
 from pytest_concurrency.explore.program import BODY, Touch, Trace, worker_name
-from pytest_concurrency.explore.reduction import whole
 
 
 def shares(trace: Trace) -> bool:

@@ -3,50 +3,46 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Sequence
 from types import CodeType
-from typing import Any, Final
+from typing import Any
+
+from pytest_concurrency.explore.bytecode import Instruction, instructions
 
 
-def depths(code: CodeType) -> dict[int, int]:
-    """Compute how many values are on the stack before each reachable instruction."""
-    instructions = list(dis.get_instructions(code))
-    following = {a.offset: b.offset for a, b in pairwise(instructions)}
-    by_offset = {i.offset: i for i in instructions}
+def depths(code: CodeType, steps: Sequence[Instruction] | None = None) -> dict[int, int]:
+    """Compute how many values are on the stack before each reachable instruction.
+
+    Args:
+        code: The code.
+        steps: Its instructions, if they have been read.
+    """
+    steps = instructions(code) if steps is None else steps
+    by_offset = {one.offset: one for one in steps}
     found: dict[int, int] = {}
-    work = [(instructions[0].offset, 0)]
-    parsed: Any = dis.Bytecode(code)
-    work.extend((e.target, e.depth + 1 + bool(e.lasti)) for e in parsed.exception_entries)
+    work = [(steps[0].offset, 0)]
+    if code.co_exceptiontable:
+        parsed: Any = dis.Bytecode(code)
+        work.extend((e.target, e.depth + 1 + bool(e.lasti)) for e in parsed.exception_entries)
     while work:
         offset, depth = work.pop()
         while offset not in found:
             found[offset] = depth
-            instruction = by_offset[offset]
-            for target, after in _jumps(instruction, depth):
-                work.append((target, after))
-            if _ends(instruction.opname) or offset not in following:
+            one = by_offset[offset]
+            if one.target is not None:
+                taken = depth + dis.stack_effect(one.code, one.number, jump=True)
+                work.append((one.target, taken))
+            if _ends(one.name) or one.after not in by_offset:
                 break
-            depth = _after(instruction, depth)
-            offset = following[offset]
+            depth = _after(one, depth)
+            offset = one.after
     return found
 
 
-def _after(instruction: dis.Instruction, depth: int) -> int:
-    if instruction.opname == "RETURN_GENERATOR":
+def _after(one: Instruction, depth: int) -> int:
+    if one.name == "RETURN_GENERATOR":
         return 1
-    return depth + dis.stack_effect(instruction.opcode, instruction.arg, jump=False)
-
-
-def _jumps(instruction: dis.Instruction, depth: int) -> Iterator[tuple[int, int]]:
-    if instruction.opcode in _JUMPING:
-        yield (
-            instruction.argval,
-            depth + dis.stack_effect(instruction.opcode, instruction.arg, jump=True),
-        )
-
-
-_JUMPING: Final = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
+    return depth + dis.stack_effect(one.code, one.number, jump=False)
 
 
 def _ends(name: str) -> bool:

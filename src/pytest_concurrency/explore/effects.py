@@ -25,7 +25,7 @@ from pytest_concurrency.explore import callables, calls, touches
 from pytest_concurrency.explore.callables import ALL, PLAIN, SCALARS, Look, contents
 from pytest_concurrency.explore.depths import depths
 from pytest_concurrency.explore.kinds import CONTAINERS, IMMUTABLE_EXACT, ITERATORS, lookup
-from pytest_concurrency.explore.memory import UNKNOWN, slot
+from pytest_concurrency.explore.memory import UNKNOWN, objects_of, slot
 from pytest_concurrency.explore.points import Decoder, Point, callee_of
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.scope import Scope
@@ -75,7 +75,7 @@ def _looking(look: Callable[..., tuple[Touch, ...]], read: list[Any]) -> Effect:
 def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
     kind, look = point.kind.partition("-")[0], point.look
     if kind in {"global", "cell"}:
-        return look
+        return lambda frame: look(frame, objects_of(frame))
     if kind == "call":
         read, own, holders = callee_of(point), scope.has, decoder.holders
 
@@ -86,11 +86,13 @@ def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
         return call
     owner = slot(point.places[0])
     if kind == "next":
-        return lambda frame: look(frame) if type(owner(frame)) in _ADVANCED else ALL
+        return lambda frame: (
+            look(frame, objects_of(frame)) if type(owner(frame)) in _ADVANCED else ALL
+        )
     judge = {"attribute": _attribute, "item": _item}.get(kind)
     if judge is None:
         return _everything
-    return lambda frame: judge(owner(frame), lambda: look(frame), point.argument)
+    return lambda frame: judge(owner(frame), lambda: look(frame, objects_of(frame)), point.argument)
 
 
 # ---- operands ---------------------------------------------------------------------------------

@@ -54,10 +54,21 @@ ITERATORS: Final[tuple[type[Any], ...]] = tuple(
 )
 """Iterators that run over something else."""
 
+RANGES: Final = frozenset({type(iter(range(0))), type(iter(range(1 << 64)))})
+"""Iterators that run over nothing that can be changed."""
+
 CACHED: Final = type(functools.lru_cache(lambda: None))
 SIMPLE_QUEUE: Final = queue.SimpleQueue
 LOCKS: Final = (type(_thread.allocate_lock()), type(threading.RLock()))
 """Locks of C, where a stand-in came too late."""
+
+BUILTINS: Final = frozenset(
+    {
+        *(BuiltinFunctionType, MethodDescriptorType, WrapperDescriptorType),
+        *(type([].__len__), CACHED),
+    }
+)
+"""Kinds of callables written in C, whose calls may touch something."""
 
 MISSING: Final = object()
 

@@ -5,21 +5,16 @@ from __future__ import annotations
 import _thread
 import sys
 from collections.abc import Callable
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, TracebackType
 from typing import Any, final
 
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.record import took
-from pytest_concurrency.explore.region import here, unwinding
-from pytest_concurrency.explore.stage import Stage, caller
+from pytest_concurrency.explore.region import caller, entered, here, unwinding
 
 _allocate = _thread.allocate_lock
 _get_ident = _thread.get_ident
-
-
-def _line(depth: int) -> tuple[FrameType, int]:
-    frame = sys._getframe(depth)  # noqa: SLF001
-    return frame, frame.f_lineno
+_get_frame = sys._getframe  # noqa: SLF001
 
 
 def _origin(depth: int) -> tuple[CodeType, int]:
@@ -31,11 +26,12 @@ def _origin(depth: int) -> tuple[CodeType, int]:
 class Lock:
     """Stands in for ``threading.Lock``."""
 
-    __slots__ = ("__weakref__", "_real", "holder", "made", "taken")
+    __slots__ = ("__weakref__", "_real", "holder", "made", "taken", "touched")
 
     def __init__(self) -> None:
         """Make an open lock."""
         self._real = _allocate()
+        self.touched: tuple[Touch, ...] = ((("lock", id(self)), True),)
         self.holder: int | None = None
         self.taken: Any = None
         self.made: tuple[CodeType, int] = _origin(2)
@@ -51,58 +47,53 @@ class Lock:
         if not blocking and timeout != -1:
             msg = "can't specify a timeout for a non-blocking call"
             raise ValueError(msg)
-        key = ("lock", id(self))
-        label = ("acquire" if blocking else "try", *caller(depth + 1))
+        frame = _get_frame(depth)
+        label = ("acquire" if blocking else "try", id(frame.f_code), frame.f_lasti)
+        touched = self.touched
+        key = touched[0][0]
         if not blocking:
-            return self._try(stage, label, key)
-        seconds = None if timeout == -1 else timeout
-        if not stage.operate(
-            label, ((key, True),), self._free, seconds=seconds, wants=self, op="acquire", key=key
+            stage.operate(label, touched, op="try", key=key)
+        elif not stage.operate(
+            label,
+            touched,
+            self._free,
+            seconds=None if timeout == -1 else timeout,
+            wants=self,
+            op="acquire",
+            key=key,
         ):
             return False
-        self._real.acquire(blocking=False)
-        self._taken(stage, depth + 1)
-        return True
-
-    def _try(self, stage: Stage, label: Any, key: Any) -> bool:
-        stage.operate(label, ((key, True),), op="try", key=key)
-        if not self._real.acquire(blocking=False):
+        if not self._real.acquire(False):
             return False
-        self._taken(stage, 4)
-        if stage.started:
+        if not blocking and stage.started:
             took(stage.trace, key)
-        return True
-
-    def _taken(self, stage: Stage, depth: int) -> None:
         worker = stage.current
         self.holder = worker.number
-        self.taken = _line(depth + 1)
-        worker.held[self] = self.taken
-        stage.refresh()
+        self.taken = worker.held[self] = frame, frame.f_lineno
+        stage.refresh(self)
+        return True
 
     def _free(self) -> bool:
         return not self._real.locked()
 
     def release(self) -> None:
         """Open the lock, whoever holds it."""
-        if unwinding():
-            if self._real.locked():
+        stage = entered()
+        if stage is None or stage.aborting:
+            if stage is None or self._real.locked():
                 self._real.release()
             return
-        stage = here()
-        if stage is None:
-            self._real.release()
-            return
-        key = ("lock", id(self))
         if not self._real.locked():
             msg = "release unlocked lock"
             raise RuntimeError(msg)
-        stage.operate(("release", *caller(2)), ((key, True),), op="release", key=key)
+        frame, touched = _get_frame(1), self.touched
+        label = ("release", id(frame.f_code), frame.f_lasti)
+        stage.operate(label, touched, op="release", key=touched[0][0])
         if self.holder is not None:
             stage.workers[self.holder].held.pop(self, None)
         self.holder = self.taken = None
         self._real.release()
-        stage.refresh()
+        stage.refresh(self)
 
     def locked(self) -> bool:
         """Whether somebody holds it."""
@@ -256,7 +247,7 @@ def _event_step(event: Any, act: Callable[[], Any], *, write: bool) -> Any:
     stage.operate(("event", write, *caller(3)), ((("event", id(event)), write),))
     result = act()
     if write:
-        stage.refresh()
+        stage.refresh(event)
     return result
 
 

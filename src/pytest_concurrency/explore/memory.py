@@ -55,32 +55,78 @@ NOTHING: Final = object()
 """An empty place on the stack."""
 
 
-def slot(index: int) -> Callable[[FrameType], Any]:
-    """Return a reader of one place among the locals and the stack of a frame.
+class _Blank:
+    """Stands for a stack that cannot be seen."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _index: int) -> Any:
+        return UNKNOWN
+
+
+class _Tagged:
+    """Reads places whose lowest bits are not part of the address."""
+
+    __slots__ = ("_words",)
+
+    def __init__(self, address: int) -> None:
+        self._words = _words(address)
+
+    def __getitem__(self, index: int) -> Any:
+        value = (self._words[index] or 0) & ~_TAGS
+        if not value:
+            raise ValueError(EMPTY)
+        return ctypes.cast(value, ctypes.py_object).value
+
+
+def _reader() -> Callable[[int], Any]:
+    if _PLACE is None:
+        blank = _Blank()
+        return lambda _address: blank
+    if sys.version_info >= (3, 14):
+        return _Tagged
+    return ctypes.POINTER(ctypes.py_object).from_address
+
+
+_words: Final = ctypes.POINTER(ctypes.c_void_p).from_address
+_FIRST: Final = 0 if _PLACE is None else _PLACE // _WORD
+EMPTY: Final = "PyObject is NULL"
+"""What `ctypes` says of an empty place, as a ``ValueError``."""
+TO_FRAME: Final = _TO_FRAME
+"""Added to the address of a frame, the address to read its objects from."""
+OBJECTS: Final = _reader()
+"""Reads what a frame holds: ``OBJECTS(id(frame) + TO_FRAME)[index(place)]``. An empty place raises
+``ValueError`` that says `EMPTY`. This is done for each point, so it is one call and not two.
+"""
+
+
+def index(place: int) -> int:
+    """Return the index of a place among the locals and the stack.
 
     Args:
-        index: Locals, cells and free variables come first, then the stack, bottom first.
+        place: Locals, cells and free variables come first, then the stack, bottom first.
     """
-    if _PLACE is None:
-        return lambda _frame: UNKNOWN
-    to_frame, place, read = _TO_FRAME, _PLACE + index * _WORD, _read
+    return _FIRST + place
+
+
+def objects_of(frame: FrameType) -> Any:
+    """Return a reader of what a frame holds, by index."""
+    return OBJECTS(id(frame) + TO_FRAME)
+
+
+def is_empty(frame: FrameType, place: int) -> bool:
+    """Whether nothing is at a place, or it cannot be seen what."""
+    return _PLACE is None or not _words(id(frame) + TO_FRAME)[_FIRST + place]
+
+
+def slot(place: int) -> Callable[[FrameType], Any]:
+    """Return a reader of one place among the locals and the stack of a frame."""
+    at = index(place)
 
     def look(frame: FrameType) -> Any:
-        return read(_word(id(frame) + to_frame).value + place)  # type: ignore[operator]
+        try:
+            return OBJECTS(id(frame) + TO_FRAME)[at]
+        except ValueError:
+            return NOTHING
 
     return look
-
-
-def _read_plain(address: int, _object: Any = ctypes.py_object.from_address) -> Any:
-    try:
-        return _object(address).value
-    except ValueError:
-        return NOTHING
-
-
-def _read_tagged(address: int) -> Any:
-    value = (_word(address).value or 0) & ~_TAGS
-    return ctypes.cast(value, ctypes.py_object).value if value else NOTHING
-
-
-_read: Final = _read_tagged if sys.version_info >= (3, 14) else _read_plain

@@ -8,6 +8,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
@@ -123,6 +124,7 @@ class Monitoring:
 
     def _handler(self, disable: object) -> Any:
         points, get_ident, get_frame = self._points, _get_ident, _get_frame
+        objects, to_frame = OBJECTS, TO_FRAME
 
         def on_instruction(code: CodeType, offset: int) -> object:
             point = points[id(code)].get(offset)
@@ -131,11 +133,19 @@ class Monitoring:
             stage = self._stage
             if stage is None or stage.ident != get_ident() or stage.aborting:
                 return None
+            look = point.look if stage.started else point.early
+            if look is None:
+                return None
             frame = get_frame(1)
             opened = stage.current.open
             if opened is not None and opened[0] is frame:
                 stage.current.open = None
-            touched = point.look(frame)
+            try:
+                touched = look(frame, objects(id(frame) + to_frame))
+            except ValueError as error:
+                if str(error) != EMPTY:
+                    raise
+                return None
             if touched:
                 if isinstance(touched, Special):
                     special(stage, point, touched, frame)

@@ -9,6 +9,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.explore.debuggers import Debuggers, settrace
+from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import special
 from pytest_concurrency.explore.scope import Scope
@@ -35,8 +36,9 @@ class Opcodes:
         self._decoder = decoder
         self._points: dict[int, dict[int, Point] | None] = {}
         self._codes: list[CodeType] = []
+        self._local_of: dict[int, Any] = {}
         self._stage: Stage | None = None
-        self._debuggers = Debuggers(self._of, self._local, self._tracer)
+        self._debuggers = Debuggers(self._of, self._shared, self._tracer)
         self._before: Any = None
 
     def open(self) -> None:
@@ -45,6 +47,7 @@ class Opcodes:
     def close(self) -> None:
         """Forget the points."""
         self._points.clear()
+        self._local_of.clear()
         self._codes.clear()
 
     def files(self) -> set[str]:
@@ -86,22 +89,28 @@ class Opcodes:
         return self._chained(before)
 
     def _plain(self) -> Any:
-        find, local = self._of, self._local
+        known, find = self._local_of, self._find
 
-        def on_call(frame: FrameType, event: str, argument: Any) -> Any:
-            _ = event, argument
-            points = find(frame.f_code)
-            if points is None:
-                return None
-            frame.f_trace_opcodes = True
-            frame.f_trace_lines = False
-            return local(points, None)
+        def on_call(frame: FrameType, _event: str, _argument: Any) -> Any:
+            code = frame.f_code
+            local = known.get(id(code), known)
+            if local is known:
+                local = find(code)
+            if local is not None:
+                frame.f_trace_opcodes = True
+                frame.f_trace_lines = False
+            return local
 
         return on_call
 
+    def _find(self, code: CodeType) -> Any:
+        points = self._of(code)
+        local = self._local_of[id(code)] = None if points is None else self._local(points)
+        return local
+
     def _chained(self, before: Any) -> Any:
         """Trace for another tracer too, which may install itself anew when it is called."""
-        find, local = self._of, self._local
+        find, local = self._of, self._shared
 
         def on_call(frame: FrameType, event: str, argument: Any) -> Any:
             theirs = before(frame, event, argument)
@@ -114,8 +123,19 @@ class Opcodes:
 
         return on_call
 
-    def _local(self, points: dict[int, Point], theirs: Any) -> Any:
-        get_ident = _get_ident
+    def _local(self, points: dict[int, Point]) -> Any:
+        visit, at = self._visit, points.get
+
+        def on_event(frame: FrameType, event: str, _argument: Any) -> Any:
+            point = at(frame.f_lasti)
+            if point is not None and event == "opcode":
+                visit(frame, point)
+            return on_event
+
+        return on_event
+
+    def _shared(self, points: dict[int, Point], theirs: Any) -> Any:
+        visit = self._visit
 
         def on_event(frame: FrameType, event: str, argument: Any) -> Any:
             nonlocal theirs
@@ -125,20 +145,31 @@ class Opcodes:
                     self._debuggers.mend(frame)
                 return on_event
             point = points.get(frame.f_lasti)
-            if point is None:
-                return on_event
-            stage = self._stage
-            if stage is None or stage.ident != get_ident() or stage.aborting:
-                return on_event
-            opened = stage.current.open
-            if opened is not None and opened[0] is frame:
-                stage.current.open = None
-            touched = point.look(frame)
-            if touched:
-                if isinstance(touched, Special):
-                    special(stage, point, touched, frame)
-                else:
-                    stage.point(point, touched)
+            if point is not None:
+                visit(frame, point)
             return on_event
 
         return on_event
+
+    def _visit(self, frame: FrameType, point: Point) -> None:
+        """Come to a point."""
+        stage = self._stage
+        if stage is None or stage.ident != _get_ident() or stage.aborting:
+            return
+        look = point.look if stage.started else point.early
+        if look is None:
+            return
+        opened = stage.current.open
+        if opened is not None and opened[0] is frame:
+            stage.current.open = None
+        try:
+            touched = look(frame, OBJECTS(id(frame) + TO_FRAME))
+        except ValueError as error:
+            if str(error) != EMPTY:
+                raise
+            return
+        if touched:
+            if isinstance(touched, Special):
+                special(stage, point, touched, frame)
+            else:
+                stage.point(point, touched)

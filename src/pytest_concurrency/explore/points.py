@@ -6,21 +6,18 @@ one Python is counted on the others.
 
 from __future__ import annotations
 
-import dis
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
-from typing import Any, Final, NamedTuple, final
+from typing import Any, Final, final
 
-from pytest_concurrency.explore import touches
+from pytest_concurrency.explore.bytecode import argument, instructions, lines
 from pytest_concurrency.explore.callees import callee
-from pytest_concurrency.explore.calls import Called, call
+from pytest_concurrency.explore.calls import Called
 from pytest_concurrency.explore.depths import depths
-from pytest_concurrency.explore.memory import UNKNOWN, slot
+from pytest_concurrency.explore.looks import Found, Look, Looks
+from pytest_concurrency.explore.memory import index
 from pytest_concurrency.explore.scope import Scope
-from pytest_concurrency.explore.special import Touches
-
-_Look = Callable[[FrameType], Touches]
 
 _NEW: Final = sys.version_info >= (3, 13)
 
@@ -29,10 +26,17 @@ _NEW: Final = sys.version_info >= (3, 13)
 class Point:
     """One instruction before which a worker may be paused."""
 
-    __slots__ = ("argument", "code", "found", "kind", "line", "look", "offset", "places")
+    __slots__ = ("argument", "code", "early", "found", "kind", "line", "look", "offset", "places")
 
     def __init__(
-        self, found: _Found, code: CodeType, look: _Look, kind: str, places: tuple[int, ...]
+        self,
+        found: Found,
+        code: CodeType,
+        look: Look,
+        kind: str,
+        places: tuple[int, ...],
+        *,
+        early: Look | None,
     ) -> None:
         """Describe an instruction.
 
@@ -42,30 +46,21 @@ class Point:
             look: Tells what it is about to touch.
             kind: What it does.
             places: Where its objects are in the frame.
+            early: What is asked instead of ``look`` while there is but one worker.
         """
         self.kind: str = kind
-        self.look: _Look = look
+        self.look: Look = look
         self.code: CodeType = code
         self.offset: int = found.offset
-        self.found: _Found = found
+        self.found: Found = found
         self.line: int = found.line
         self.argument: Any = found.argument
+        self.early: Look | None = early
         self.places = places
 
     def __repr__(self) -> str:
         """Show kind, name and place."""
         return f"<{self.kind} {self.argument} at {self.code.co_filename}:{self.line}>"
-
-
-class _Found(NamedTuple):
-    offset: int
-    name: str
-    argument: Any
-    number: int
-    line: int
-    depth: int | None
-    names: tuple[str, ...] = ()
-    """Of the keywords that a call is given, where another instruction says them."""
 
 
 def _places_of_locals(code: CodeType) -> int:
@@ -83,118 +78,47 @@ class Decoder:
 
     def __init__(self, scope: Scope) -> None:
         """Decode code of this scope."""
-        self._scope = scope
         self.holders: dict[int, int] = {}
+        self._looks = Looks(scope.has, self.holders)
 
     def points(self, code: CodeType) -> dict[int, Point]:
         """Return the points of a code object by offset."""
-        deep = depths(code)
+        steps = instructions(code)
+        deep = depths(code, steps)
         base = _places_of_locals(code)
         found: dict[int, Point] = {}
+        at_line = lines(code)
         line = code.co_firstlineno
         start: int | None = None
         names: tuple[str, ...] = ()
-        for instruction in dis.get_instructions(code):
-            line = _line(instruction) or line
-            offset = instruction.offset if start is None else start
-            start = offset if instruction.opname == "EXTENDED_ARG" else None
-            if instruction.opname == "KW_NAMES":
-                names = code.co_consts[instruction.arg or 0]
-            depth = deep.get(instruction.offset)
-            if depth is None:
-                continue
-            one = _Found(
-                offset,
-                instruction.opname,
-                instruction.argval,
-                instruction.arg or 0,
-                line,
-                base + depth,
-                names,
-            )
-            if instruction.opname == "CALL":
+        for step in steps:
+            offset = step.offset if start is None else start
+            start = offset if step.name == "EXTENDED_ARG" else None
+            line = at_line.get(step.offset, line)
+            said = names
+            if step.name == "KW_NAMES":
+                names = code.co_consts[step.number or 0]
+            elif step.name == "CALL":
                 names = ()
+            depth = deep.get(step.offset)
+            if depth is None or step.name not in _BUILD:
+                continue
+            about, number = argument(code, step), step.number or 0
+            one = Found(offset, step.name, about, number, line, base + depth, said)
             point = self._point(one, code)
             if point is not None:
                 found[offset] = point
         return found
 
-    def _point(self, one: _Found, code: CodeType) -> Point | None:
-        build = _BUILD.get(one.name)
-        if build is None:
-            return None
-        kind, behind, write = build
-        make = getattr(self, f"_{kind.partition('-')[0]}", None)
-        if make is None:
-            return None
+    def _point(self, one: Found, code: CodeType) -> Point | None:
+        kind, behind, write = _BUILD[one.name]
+        name = kind.partition("-")[0]
+        make = getattr(self._looks, "variable" if name == "global" else name)
         places = tuple((one.depth or 0) - b for b in behind)
-        look = make(one, [slot(place) for place in places], write)
-        return None if look is None else Point(one, code, look, kind, places)
-
-    def _attribute(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
-        owner, name, tell = read[0], one.argument, touches.attribute
-        if name == "__dict__":
-            holders = self.holders
-
-            def hold(frame: FrameType) -> Touches:
-                it = owner(frame)
-                if it is not UNKNOWN and hasattr(it, "__dict__"):
-                    holders[id(it.__dict__)] = id(it)
-                return ()
-
-            return hold
-        return lambda frame: tell(owner(frame), name, write=write)
-
-    def _global(self, one: _Found, _read: list[Any], write: bool) -> _Look:  # noqa: FBT001
-        name, tell = one.argument, touches.variable
-        return lambda frame: tell(frame.f_globals, name, write=write)
-
-    def _cell(self, one: _Found, _read: list[Any], write: bool) -> _Look:  # noqa: FBT001
-        read, tell = slot(one.number), touches.cell
-        return lambda frame: tell(read(frame), write=write)
-
-    def _item(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
-        owner, tell, holders = read[0], touches.items, self.holders
-        if one.name in _ONE_ITEM:
-            key, gone = read[1], one.name == "DELETE_SUBSCR"
-            return lambda frame: tell(
-                owner(frame), write=write, holders=holders, key=key(frame), gone=gone
-            )
-        return lambda frame: tell(owner(frame), write=write, holders=holders)
-
-    def _spread(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
-        owner, tell = read[0], touches.contents
-        return lambda frame: tell(owner(frame))
-
-    def _update(self, one: _Found, read: list[Any], _write: bool) -> _Look | None:  # noqa: FBT001
-        if not str(dis._nb_ops[one.number][1]).endswith("="):  # type: ignore[attr-defined] # noqa: SLF001
+        look = make(one, [index(place) for place in places], write)
+        if look is None:
             return None
-        owner, tell = read[0], touches.contents
-        return lambda frame: tell(owner(frame), write=True)
-
-    def _truth(self, one: _Found, read: list[Any], write: bool) -> _Look:  # noqa: FBT001
-        return self._spread(one, read, write)
-
-    def _compare(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
-        left, right, tell = read[0], read[1], touches.both
-        return lambda frame: tell(left(frame), right(frame))
-
-    def _guard(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
-        holder, tell = read[0], touches.guard
-        return lambda frame: tell(holder(frame))
-
-    def _next(self, _one: _Found, read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
-        iterator, tell = read[0], touches.advance
-        return lambda frame: tell(iterator(frame))
-
-    def _call(self, one: _Found, _read: list[Any], _write: bool) -> _Look:  # noqa: FBT001
-        own, holders, tell = self._scope.has, self.holders, call
-        called = callee(one.name, one.depth or 0, one.number, one.names)
-
-        def look(frame: FrameType) -> Touches:
-            return tell(called(frame), own, holders)
-
-        return look
+        return Point(one, code, look, kind, places, early=self._looks.early(one, kind, look))
 
 
 def callee_of(point: Point) -> Callable[[FrameType], Called]:
@@ -203,13 +127,6 @@ def callee_of(point: Point) -> Callable[[FrameType], Called]:
     return callee(one.name, one.depth or 0, one.number, one.names)
 
 
-def _line(instruction: dis.Instruction) -> int | None:
-    if _NEW:
-        return instruction.line_number  # type: ignore[attr-defined, no-any-return]
-    return instruction.starts_line
-
-
-_ONE_ITEM: Final = frozenset({"BINARY_SUBSCR", "STORE_SUBSCR", "DELETE_SUBSCR"})
 _TRUTH: Final = (
     ("TO_BOOL",)
     if _NEW

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 FOREVER = 1 << 60
 """As many points as it takes: until the worker ends or waits."""
@@ -25,6 +25,9 @@ each of its steps.
 
 Place: TypeAlias = tuple[Hashable, str, int]
 """A function, its file without directories, and a line."""
+
+EVERYTHING: Final[Touch] = ("*", True)
+"""Touched by a step that happened only because nobody else could do anything."""
 
 EndKind: TypeAlias = Literal["passed", "failed", "deadlock", "hang", "misfit"]
 

@@ -6,8 +6,7 @@ import queue
 from types import GenericAlias
 from typing import Any, final
 
-from pytest_concurrency.explore.region import here
-from pytest_concurrency.explore.stage import caller
+from pytest_concurrency.explore.region import caller, here
 
 _Real = queue.SimpleQueue
 
@@ -32,7 +31,7 @@ class SimpleQueue:
             stage.operate(("put", *caller(2)), ((("queue", id(self)), True),))
         self._real.put(item)
         if stage is not None:
-            stage.refresh()
+            stage.refresh(self)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002
         """Take the oldest item, waiting for one if need be."""
@@ -45,7 +44,7 @@ class SimpleQueue:
         else:
             stage.operate(("get", *caller(2)), touched, self._filled, seconds=timeout, wants=self)
         item = self._real.get(block=False)
-        stage.refresh()
+        stage.refresh(self)
         return item
 
     def _filled(self) -> bool:

@@ -15,13 +15,11 @@ any later play brings it back.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Any, Final, final
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, TypeAlias, final
 
-from pytest_concurrency.explore.program import Touch, Trace
-
-_KEYED: Final = 3
-"""A resource ``(owner, name, key)`` is one item of ``(owner, name)``."""
+from pytest_concurrency.explore.marks import EVERYTHING, Mark, Marks
+from pytest_concurrency.explore.program import FOREVER, Touch, Trace
 
 _MASK: Final = (1 << 64) - 1
 
@@ -59,24 +57,25 @@ class Walk:
     """Goes through a trace step by step, keeping the class of what is behind and who can run."""
 
     __slots__ = (
-        "_chain",
-        "_change",
-        "_reads",
-        "_trace",
-        "_writes",
-        "able",
-        "at",
-        "behind",
-        "count",
+        *("_chain", "_change", "_due", "_marks_of", "_reads", "_trace", "_writes", "able", "at"),
+        *("behind", "count", "marks"),
     )
 
-    def __init__(self, trace: Trace) -> None:
-        """Stand before the first step."""
+    def __init__(self, trace: Trace, marks_of: Marks | None = None) -> None:
+        """Stand before the first step.
+
+        Args:
+            trace: What was played.
+            marks_of: Where to read what was touched, to be shared among traces.
+        """
         self._trace = trace
+        self._marks_of = marks_of or Marks()
+        self.marks: Sequence[tuple[Mark, ...]] = self._marks_of.all(trace.touched)
         self._chain: dict[int, int] = {0: 1}
-        self._writes: dict[Hashable, int] = {}
-        self._reads: dict[Hashable, int] = {}
+        self._writes: dict[int, int] = {}
+        self._reads: dict[int, int] = {}
         self._change = 0
+        self._due = trace.changes[0][0] if trace.changes else FOREVER
         self.able: set[int] = {0}
         self.behind = 0
         self.at = 0
@@ -84,6 +83,8 @@ class Walk:
 
     def look(self) -> None:
         """Take note of who became able or unable before the next step."""
+        if self._due > self.at:
+            return
         changes = self._trace.changes
         while self._change < len(changes) and changes[self._change][0] <= self.at:
             position, worker, able = changes[self._change]
@@ -95,86 +96,60 @@ class Walk:
             if worker not in self._chain:
                 parent = self._trace.workers[position - 1] if position else 0
                 self._chain[worker] = hash((worker, self._chain.get(parent, 1)))
+        self._due = changes[self._change][0] if self._change < len(changes) else FOREVER
 
-    def hash_of(self, worker: int, touches: tuple[Touch, ...]) -> int:
+    def _class(self, worker: int, marks: tuple[Mark, ...]) -> int:
         """Hash a step if it were the next, with all that it depends on."""
         found = self._chain[worker]
-        writes, reads = self._writes, self._reads
-        for resource, write in touches:
-            if type(resource) is tuple and len(resource) == _KEYED:
-                whole = resource[:2]
-                found = hash((found, writes.get(whole, 0), reads.get(whole, 0) if write else 0))
-            elif (resource, "any") in writes:
-                found = hash(
-                    (
-                        found,
-                        writes[resource, "any"],
-                        reads.get((resource, "any"), 0) if write else 0,
-                    )
-                )
+        writes, reads = self._writes.get, self._reads.get
+        for resource, write, across, _, joined, _ in marks:
             if write:
-                if resource == "*":
+                met = writes(resource, 0), reads(resource, 0), writes(across, 0), reads(across, 0)
+                found = hash((found, met))
+                if resource == EVERYTHING:
                     found = hash((found, self.behind))
-                else:
-                    found = hash((found, writes.get(resource, 0), reads.get(resource, 0)))
-            elif resource in writes:
-                found = hash((found, writes[resource]))
-            elif type(resource) is tuple and resource[0] == "worker":
-                found = hash((found, self._chain.get(resource[1], 0)))
+            elif joined is None:
+                found = hash((found, writes(resource, 0), writes(across, 0)))
             else:
-                found = hash((found, 0))
-        return found
+                found = hash((found, self._chain.get(joined, 0)))
+        return hash((found, worker))
 
     def step(self) -> None:
         """Go past the next step."""
-        worker, touches = self._trace.workers[self.at], self._trace.touched[self.at]
-        mine = hash((self.hash_of(worker, touches), worker))
-        self._chain[worker] = mine
-        for resource, write in touches:
-            if type(resource) is tuple and len(resource) == _KEYED:
-                part = (resource[:2], "any")
-                self._writes.setdefault(part, 0)
-                kept = self._writes if write else self._reads
-                kept[part] = (kept.get(part, 0) + mine) & _MASK
-            if write:
-                self._writes[resource] = mine
-                self._reads[resource] = 0
-            else:
-                self._reads[resource] = (self._reads.get(resource, 0) + mine) & _MASK
-        self.behind = (self.behind + mine) & _MASK
-        self.count[worker] = self.count.get(worker, 0) + 1
-        self.at += 1
+        self.forward(self.at + 1)
+
+    def forward(self, end: int) -> None:
+        """Go on until a step is the next."""
+        workers, marks, chain, count = self._trace.workers, self.marks, self._chain, self.count
+        writes, reads, behind = self._writes, self._reads, self.behind
+        for at in range(self.at, end):
+            if self._due <= at:
+                self.at = at
+                self.look()
+            worker, touched = workers[at], marks[at]
+            self.behind = behind
+            mine = chain[worker] = self._class(worker, touched)
+            for resource, write, _, part, _, _ in touched:
+                if part is not None:
+                    kept = writes if write else reads
+                    kept[part] = (kept.get(part, 0) + mine) & _MASK
+                if write:
+                    writes[resource] = mine
+                    if resource in reads:
+                        reads[resource] = 0
+                else:
+                    reads[resource] = (reads.get(resource, 0) + mine) & _MASK
+            behind = (behind + mine) & _MASK
+            count[worker] = count.get(worker, 0) + 1
+        self.behind, self.at = behind, end
 
     def after(self, worker: int, touches: tuple[Touch, ...]) -> int:
         """Return the class that the prefix would have if this worker made this step next."""
-        return (self.behind + hash((self.hash_of(worker, touches), worker))) & _MASK
+        return (self.behind + self._class(worker, self._marks_of.of(touches))) & _MASK
 
-
-def whole(resource: Hashable) -> Hashable:
-    """Return what an item is an item of, and other resources as they are."""
-    return resource[:2] if type(resource) is tuple and len(resource) == _KEYED else resource
-
-
-def _against(resource: Hashable) -> tuple[Hashable, ...]:
-    """Return the names under which past touches of a resource are to be looked up."""
-    if type(resource) is tuple and len(resource) == _KEYED:
-        return resource, resource[:2]
-    return resource, (resource, "any")
-
-
-def _under(resource: Hashable) -> tuple[Hashable, ...]:
-    """Return the names under which a touch is kept for others to find."""
-    if type(resource) is tuple and len(resource) == _KEYED:
-        return resource, (resource[:2], "any")
-    return (resource,)
-
-
-_ORDERED: Final = frozenset({"worker", "wake"})
-"""Resources that come in one order only: who waits for the other's end, or to be woken by it,
-cannot come first.
-"""
 
 _TRYING = frozenset({"try", "took"})
+_NOTHING: Final[frozenset[Hashable]] = frozenset()
 
 
 @final
@@ -185,63 +160,88 @@ class Conflicts:
         """Know of none."""
         self.known: set[Key] = set()
 
-    def learn(self, trace: Trace, end: int) -> Iterator[Key]:
-        """Find conflicts in a trace and give those that were not known.
+    def learn(
+        self, trace: Trace, marks: Sequence[tuple[Mark, ...]], start: int, end: int
+    ) -> list[Key]:
+        """Find conflicts in a trace and return those that were not known.
 
         Args:
             trace: What was played.
+            marks: What each step touched.
+            start: From this step; those before it were compared in an earlier trace.
             end: Up to this step; the rest was seen before.
         """
-        study = _Study(trace)
-        for key in study.conflicts(end, self.known):
-            if key not in self.known:
-                self.known.add(key)
-                yield key
+        return _Study(trace, marks, self.known).conflicts(0 if trace.coarse else start, end)
+
+
+_Past: TypeAlias = dict[int, list[tuple[int, int, frozenset[Hashable], bool]]]
+"""Touches of each resource: worker, number of its step, what it held, whether it lets a lock go."""
 
 
 @final
 class _Study:
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, marks: Sequence[tuple[Mark, ...]], known: set[Key]) -> None:
         self._trace = trace
-        self._past: dict[Hashable, list[tuple[int, int, bool, frozenset[Hashable], bool]]] = {}
+        self._marks = marks
+        self._known = known
+        self._read: _Past = {}
+        self._written: _Past = {}
         self._seen: dict[Hashable, int] = {}
         self._held: dict[int, frozenset[Hashable]] = {}
         self._joined: dict[int, set[int]] = {}
-        self._count: dict[int, int] = {}
-        self._born = self._births()
+        self._found: list[Key] = []
 
-    def _births(self) -> dict[int, int]:
-        born: dict[int, int] = {}
-        for position, worker, _ in self._trace.changes:
-            born.setdefault(worker, position)
-        return born
-
-    def conflicts(self, end: int, known: set[Key]) -> Iterator[Key]:
-        trace, held = self._trace, self._held
-        nothing: frozenset[Hashable] = frozenset()
+    def conflicts(self, start: int, end: int) -> list[Key]:
+        held, known = self._held, self._known
+        workers, marks, locks = self._trace.workers, self._marks, self._trace.locks
+        count: dict[int, int] = {}
         for at in range(end):
-            worker = trace.workers[at]
-            number = self._count.get(worker, 0)
-            self._count[worker] = number + 1
-            mine = held.get(worker, nothing)
-            op, lock = trace.locks.get(at, (None, None))
-            if op in {"acquire", "took"}:
-                held[worker] = mine | {lock}
-            elif op == "release":
-                self._released(lock)
-            has = mine | {lock} if op == "acquire" else mine
-            for resource, write in trace.touched[at]:
-                if type(resource) is tuple and resource[0] in _ORDERED:
-                    if resource[0] == "worker" and not write:
-                        self._join(worker, resource[1])
-                    continue
-                for against in _against(resource):
-                    yield from self._compare(against, worker, write, has, op in _TRYING, known)
-                if (worker, number) not in known:
-                    for under in _under(resource):
-                        self._past.setdefault(under, []).append(
-                            (worker, number, write, mine, op == "release")
-                        )
+            worker = workers[at]
+            number = count[worker] = count.get(worker, -1) + 1
+            mine = has = held.get(worker, _NOTHING)
+            op = None
+            if at in locks:
+                op, lock = locks[at]
+                has = self._operated(worker, op, lock, mine)
+            touched = marks[at]
+            if at >= start:
+                self._against(touched, worker, has, trying=op in _TRYING)
+            one = None
+            if (worker, number) not in known:
+                one = worker, number, mine, op == "release"
+            for resource, write, _, part, joined, is_ordered in touched:
+                if joined is not None:
+                    self._join(worker, joined)
+                elif one is not None and not is_ordered:
+                    past = self._written if write else self._read
+                    past.setdefault(resource, []).append(one)
+                    if part is not None:
+                        past.setdefault(part, []).append(one)
+        return self._found
+
+    def _against(
+        self, touched: tuple[Mark, ...], worker: int, has: frozenset[Hashable], *, trying: bool
+    ) -> None:
+        """Compare a step with those before it that touched the same, one of the two writing."""
+        read, written = self._read, self._written
+        for resource, write, across, _, _, is_ordered in touched:
+            if is_ordered:
+                continue
+            for name in (resource, across):
+                if name in written:
+                    self._compare(written[name], (name, True, worker, has, trying))
+                if write and name in read:
+                    self._compare(read[name], (name, False, worker, has, trying))
+
+    def _operated(
+        self, worker: int, op: str, lock: Hashable, mine: frozenset[Hashable]
+    ) -> frozenset[Hashable]:
+        """Take note of an operation of a lock; return what the worker holds while it is made."""
+        if op in {"acquire", "took"}:
+            self._held[worker] = mine | {lock}
+        elif op == "release":
+            self._released(lock)
+        return mine | {lock} if op == "acquire" else mine
 
     def _released(self, lock: Hashable) -> None:
         """Take a lock from whoever holds it: it may not be the one that releases it."""
@@ -253,32 +253,26 @@ class _Study:
     def _join(self, worker: int, other: int) -> None:
         self._joined.setdefault(worker, set()).update({other}, self._joined.get(other, ()))
 
-    def _compare(  # noqa: PLR0917 - called for every touch
+    def _compare(
         self,
-        resource: Hashable,
-        worker: int,
-        write: bool,  # noqa: FBT001
-        has: frozenset[Hashable],
-        trying: bool,  # noqa: FBT001
-        known: set[Key],
-    ) -> Iterator[Key]:
-        past = self._past.get(resource)
-        if past is None:
+        past: list[tuple[int, int, frozenset[Hashable], bool]],
+        step: tuple[int, bool, int, frozenset[Hashable], bool],
+    ) -> None:
+        start = self._seen.get(step, 0)
+        if start == len(past):
             return
-        signature = (resource, worker, write, has, trying)
-        start = self._seen.get(signature, 0)
-        self._seen[signature] = len(past)
+        self._seen[step] = len(past)
+        _, _, worker, has, trying = step
         joined = self._joined.get(worker, ())
-        for other, number, wrote, locks, releases in past[start:]:
+        known = self._known
+        for other, number, locks, releases in past[start:]:
             if (
                 other == worker
                 or other in joined
-                or not (write or wrote)
+                or (releases and not trying)
                 or (other, number) in known
+                or not locks.isdisjoint(has)
             ):
                 continue
-            if releases and not trying:
-                continue
-            if locks and not locks.isdisjoint(has):
-                continue
-            yield other, number
+            known.add((other, number))
+            self._found.append((other, number))

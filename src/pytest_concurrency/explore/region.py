@@ -7,6 +7,7 @@ code that knows nothing of us, and there can be only one baton in a process.
 from __future__ import annotations
 
 import _thread
+import sys
 
 from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.workers import Abandoned
@@ -45,6 +46,19 @@ def here() -> Stage | None:
     return stage
 
 
+def entered() -> Stage | None:
+    """Return the schedule if the calling thread has its baton, even while it is unwound."""
+    if not _stages or _stages[-1].ident != _get_ident():
+        return None
+    return _stages[-1]
+
+
 def unwinding() -> bool:
     """Whether the calling thread is a worker that is being unwound."""
     return bool(_stages) and _stages[-1].aborting and _stages[-1].ident == _get_ident()
+
+
+def caller(depth: int) -> tuple[int, int]:
+    """Name the instruction that made a call, as a label."""
+    frame = sys._getframe(depth)  # noqa: SLF001
+    return id(frame.f_code), frame.f_lasti

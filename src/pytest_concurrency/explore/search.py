@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, final
 from pytest_concurrency.explore.comparison import differing, shares
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.held import Region
+from pytest_concurrency.explore.marks import Marks
 from pytest_concurrency.explore.portfolio import guide
 from pytest_concurrency.explore.program import FOREVER, Program, Touch, Trace
 from pytest_concurrency.explore.reduction import Conflicts, Key, Walk, settle
@@ -76,6 +77,7 @@ class Search:
         self._nodes: dict[int, int] = {}
         self._planned: dict[int, int] = {}
         self._conflicts = Conflicts()
+        self._marks_of = Marks()
         self._put_off: dict[Key, list[_Branch]] = {}
         self.plays = 0
         self.complete = -1
@@ -176,27 +178,27 @@ class Search:
 
     def _expand(self, trace: Trace, branch: _Branch) -> None:
         """Put down what else may be played, as this trace up to some step."""
-        walk = Walk(trace)
+        self._marks_of.trim()
+        walk = Walk(trace, self._marks_of)
         workers = trace.workers
         found: list[_Branch] = []
         keys: list[Key | None] = []
         start = branch.at + 1 if branch.trace is not None else 0
         end = len(workers)
         numbers = _numbers(trace)
-        while walk.at < len(workers):
+        walk.forward(start)
+        for at in range(start, len(workers)):
             walk.look()
-            at = walk.at
-            if at >= start:
-                current = workers[at - 1] if at else 0
-                node = walk.behind ^ hash((current, "node"))
-                if self._nodes.get(node, FOREVER) <= branch.cost:
-                    end = at
-                    break
-                self._nodes[node] = branch.cost
-                if len(walk.able) > 1:
-                    self._alternatives(walk, trace, branch.cost, current, numbers, found, keys)
+            current = workers[at - 1] if at else 0
+            node = walk.behind ^ hash((current, "node"))
+            if self._nodes.get(node, FOREVER) <= branch.cost:
+                end = at
+                break
+            self._nodes[node] = branch.cost
+            if len(walk.able) > 1:
+                self._alternatives(walk, trace, branch.cost, current, numbers, found, keys)
             walk.step()
-        for key in self._conflicts.learn(trace, end):
+        for key in self._conflicts.learn(trace, walk.marks, branch.at, end):
             for back in self._put_off.pop(key, ()):
                 self._plan(back)
         for one, needed in zip(found, keys, strict=True):
@@ -250,9 +252,9 @@ class Search:
 
 
 def _numbers(trace: Trace) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    found: dict[int, list[int]] = {worker: [] for worker in set(trace.workers)}
     for at, worker in enumerate(trace.workers):
-        found.setdefault(worker, []).append(at)
+        found[worker].append(at)
     return found
 
 

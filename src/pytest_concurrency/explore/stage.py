@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import _thread
 import contextvars
-import sys
 from collections.abc import Callable, Hashable, Sequence
 from types import CodeType
-from typing import Any, Final, final
+from typing import Any, final
 
 from pytest_concurrency.errors import InternalError
 from pytest_concurrency.explore.held import Region, goes_on
 from pytest_concurrency.explore.patience import SPIN, calm, let_time_pass
-from pytest_concurrency.explore.program import FOREVER, Guide, Touch, Trace
+from pytest_concurrency.explore.program import EVERYTHING, FOREVER, Guide, Touch, Trace
 from pytest_concurrency.explore.record import ends
 from pytest_concurrency.explore.rescue import rescue
 from pytest_concurrency.explore.untold import telling, untold
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
-
-_get_ident = _thread.get_ident
-EVERYTHING: Final[Touch] = ("*", True)
-"""Touched by a step that happened only because nobody else could do anything."""
 
 
 @final
@@ -30,21 +24,25 @@ class Stage:
     Only the worker that has the baton runs, so nothing here needs a lock.
     """
 
-    def __init__(
-        self, guide: Guide, pool: Pool, *, hang: float, trace: Trace | None = None
-    ) -> None:
+    __slots__ = (
+        *("_fresh", "_parent", "aborting", "budget", "current", "diagnose", "draining", "enter"),
+        *("guide", "hang", "ident", "leave", "live", "now", "own", "polling", "pool", "ran"),
+        *("started", "steps", "telling", "together", "trace", "verdict", "watch", "workers"),
+        *("yields",),
+    )
+
+    def __init__(self, guide: Guide, pool: Pool, *, hang: float) -> None:
         """Set the stage for one play.
 
         Args:
             guide: Who runs next.
             pool: Where threads come from.
             hang: Seconds without progress that count as hung.
-            trace: Where to write.
         """
         self.guide = guide
         self.pool = pool
         self.hang = hang
-        self.trace: Trace = Trace() if trace is None else trace
+        self.trace: Trace = Trace()
         body = Worker(0, None, lambda: None)
         self.workers: list[Worker] = [body]
         self.live: list[Worker] = [body]
@@ -119,34 +117,43 @@ class Stage:
         """
         if self.telling:
             return untold(ready)
-        worker = self.current
-        touches = touches if worker.open is None else (*touches, *worker.open[1])
-        if ready is not None:
-            self._want(ready, wants, seconds)
+        worker, done = self.current, True
+        if worker.open is not None:
+            touches = (*touches, *worker.open[1])
+        if ready is not None and not ready():
+            self._block(worker, seconds)
         inside = goes_on(self) if self.together else False
         if not worker.able or (self.budget <= 0 and self.started and not inside):
+            worker.ready, worker.wants = ready, wants
             self._pause(label, touches)
-        timed_out, worker.timed_out = worker.timed_out, False
-        worker.ready = worker.wants = worker.deadline = None
+            done = self._goes_on(worker)
         if self.started:
             self.budget -= 1
             if op is not None:
-                self.trace.locks[len(self.trace.workers)] = ("try" if timed_out else op, key)
-            self._note(worker, label, (*touches, EVERYTHING) if timed_out else touches)
-        return not timed_out
+                self.trace.locks[len(self.trace.workers)] = (op if done else "try", key)
+            self._note(worker, label, touches if done else (*touches, EVERYTHING))
+        return done
 
-    def _want(self, ready: Callable[[], bool], wants: Any, seconds: float | None) -> None:
-        worker = self.current
-        worker.ready, worker.wants = ready, wants
-        if not ready():
-            worker.able = False
-            worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
-            self.changed(worker)
+    def _block(self, worker: Worker, seconds: float | None) -> None:
+        worker.able = False
+        worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
+        self.changed(worker)
 
-    def refresh(self) -> None:
-        """Find out anew who can run, after something changed that somebody may wait for."""
+    @staticmethod
+    def _goes_on(worker: Worker) -> bool:
+        """Let a worker want nothing any more; tell whether it got what it wanted."""
+        done = not worker.timed_out
+        worker.ready = worker.wants = worker.deadline = None
+        worker.timed_out = False
+        return done
+
+    def refresh(self, changed: Any = None) -> None:
+        """Find out anew who can run, after something changed that they wait for, or anything."""
+        everyone = changed is None or self.polling
         for worker in self.live:
-            if worker.ready is not None and not worker.timed_out:
+            if worker.ready is None or worker.timed_out:
+                continue
+            if everyone or worker.wants is changed:
                 able = worker.ready()
                 if able != worker.able:
                     worker.able = able
@@ -186,8 +193,7 @@ class Stage:
         raise Abandoned
 
     def _hand(self, target: Worker) -> None:
-        self.current = target
-        self.ident = target.ident
+        self.current, self.ident = target, target.ident
         target.baton.release()
 
     def _wait(self, worker: Worker, target: Worker) -> None:
@@ -292,9 +298,3 @@ class Stage:
         if len(self.live) > 1:
             self.operate(("end",), (), lambda: len(self.live) == 1)
         body.ended = True
-
-
-def caller(depth: int) -> tuple[int, int]:
-    """Name the instruction that made a call, as a label."""
-    frame = sys._getframe(depth)  # noqa: SLF001
-    return id(frame.f_code), frame.f_lasti

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, final
 
-from pytest_concurrency.explore.region import here
-from pytest_concurrency.explore.stage import Stage, caller
+from pytest_concurrency.explore.region import caller, here
+from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.workers import Worker
 
 _start = threading.Thread.start

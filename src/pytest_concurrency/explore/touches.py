@@ -28,7 +28,7 @@ from pytest_concurrency.explore.kinds import (
     is_ours,
     lookup,
 )
-from pytest_concurrency.explore.memory import UNKNOWN
+from pytest_concurrency.explore.memory import UNKNOWN, Unknown
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.special import ITEMS, Special, Touches
 
@@ -46,6 +46,11 @@ def guard(holder: Any) -> Touches:
     return ()
 
 
+def is_guarding(holder: Any) -> bool:
+    """Whether an object, and so each of its type, may be a real lock or have one inside."""
+    return isinstance(holder, (threading.Condition, *LOCKS))
+
+
 def both(left: Any, right: Any) -> Touches:
     """Tell what comparing two values touches."""
     if type(left) in CONTAINERS or type(right) in CONTAINERS:
@@ -60,6 +65,16 @@ def _plain_attribute(kind: type, name: str) -> bool:
         return False
     found = lookup(kind, name)
     return found is MISSING or not (isinstance(found, (*FUNCTIONS, property)))
+
+
+def is_plain(kind: type, name: str, *, write: bool) -> bool:
+    """Whether an attribute that is written, or is in an object's own place, is its alone."""
+    return (
+        kind is not Unknown
+        and not issubclass(kind, (threading.local, ModuleType, type))
+        and (write or kind.__dictoffset__ != 0)
+        and _plain_attribute(kind, name)  # type: ignore[arg-type]
+    )
 
 
 def attribute(  # noqa: PLR0911 - one kind of owner after the other
@@ -179,6 +194,11 @@ _ALONE: Final = _references(_BOX[0])
 """References to an iterator that only one container has, as only a stack has a loop's own
 iterator.
 """
+
+
+def is_alone(iterator: Any) -> bool:
+    """Whether nobody but the loop can see an iterator."""
+    return sys.getrefcount(iterator) <= _ALONE
 
 
 def advance(iterator: Any, *, shared: bool = False) -> Touches:

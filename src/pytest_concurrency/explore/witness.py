@@ -20,6 +20,7 @@ class Witness:
     Attributes:
         number: The worker whose step is running, if one is.
         ident: The thread.
+        started: Always: each point is of interest.
         aborting: Never: a task is ended from outside.
         current: What the tracer remembers for the worker that runs.
     """
@@ -33,6 +34,7 @@ class Witness:
         """
         self.number: int | None = None
         self.ident: int = threading.get_ident()
+        self.started = 1
         self.aborting = False
         self.current: SimpleNamespace = SimpleNamespace(open=None)
         self._explanation = Explanation(trace, scope.has)

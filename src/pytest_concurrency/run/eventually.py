@@ -73,9 +73,7 @@ def eventually(
         except Exception as error:  # noqa: BLE001 - it may be gone at the next call
             look.note_error(error)
         else:
-            if inspect.iscoroutine(value):
-                value.close()
-                raise UsageError(look.refuse_coroutine())
+            look.refuse_coroutine(value)
             if look.is_over(value):
                 return value
         time.sleep(pause())
@@ -160,11 +158,16 @@ class _Look:
             f"  looked       {count(self._calls, 'time')} in {took}"
         )
 
-    def refuse_coroutine(self) -> str:
-        return (
+    def refuse_coroutine(self, value: object) -> None:
+        """Refuse what nobody awaits."""
+        if not inspect.iscoroutine(value):
+            return
+        value.close()
+        msg = (
             f"eventually({self._name}): it returned a coroutine, which nobody awaits. "
             "Pass the coroutine function itself: await eventually(fetch)."
         )
+        raise UsageError(msg)
 
 
 def _shortened(text: str) -> str:
