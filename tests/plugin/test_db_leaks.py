@@ -133,7 +133,7 @@ def test_what_is_left_open_may_be_a_warning(suite):
 
 def test_what_is_left_open_may_be_ignored(suite):
     """Nothing is said."""
-    ran = suite(LEAKS, "--concurrency-leaks=ignore")
+    ran = suite(LEAKS, "--concurrency-leaks=ignore", apart=True)
 
     assert (ran.outcomes, ran.warned) == ({"passed": 2}, 0)
     assert "left 1 transaction" not in ran.text

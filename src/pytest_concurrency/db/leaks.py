@@ -168,11 +168,19 @@ def _is_idle(found: WatchedConnection) -> bool:
     """End the statement that a worker still waits for: closing below it can crash the process."""
     driver: Any = found.driver
     deadline = time.monotonic() + _SOON
-    while found.current is not None and time.monotonic() < deadline:
+    while not (idle := found.current is None or _has_ended(found.worker)):
+        if time.monotonic() > deadline:
+            break
         with suppress(Exception):  # not every driver can
             driver.cancel() if hasattr(driver, "cancel") else driver.interrupt()
         time.sleep(_MOMENT)
-    return found.current is None
+    return idle
+
+
+def _has_ended(worker: object) -> bool:
+    """Tell whether a thread or a task that was stopped in a statement is no more."""
+    alive, done = getattr(worker, "is_alive", None), getattr(worker, "done", None)
+    return bool((callable(alive) and not alive()) or (callable(done) and done()))
 
 
 def _leak(found: WatchedConnection, told: tuple[str | None, list[str]] | None) -> Leak | None:
