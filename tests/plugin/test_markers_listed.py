@@ -59,6 +59,25 @@ def test_markers_select(suite):
     assert selected(suite, "integration or slow") == ["test_slow", "test_server"]
 
 
+def test_markers_that_only_select_may_have_a_reason(suite):
+    """A project that marked its tests before may have said why."""
+    ran = suite(
+        """
+        import pytest
+        @pytest.mark.slow(reason="reads it all")
+        @pytest.mark.integration("staging")
+        @pytest.mark.performance(budget=3)
+        def test_it():
+            pass
+        """,
+        "--strict-markers",
+        "-m",
+        "slow and integration",
+    )
+
+    assert ran.outcomes == {"passed": 1}
+
+
 def test_a_marker_without_arguments_runs_a_test_once(suite):
     """It only selects."""
     ran = suite(

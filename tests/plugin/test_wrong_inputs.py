@@ -198,18 +198,6 @@ MARKERS = {
         "test_it.py::test_it: @pytest.mark.concurrent(workers=99999): at most 10,000 workers "
         "are started. For more calls use rounds=."
     ),
-    'performance("fast")': (
-        "test_it.py::test_it: @pytest.mark.performance('fast'): this marker only selects. "
-        "Write @pytest.mark.performance."
-    ),
-    "slow(3)": (
-        "test_it.py::test_it: @pytest.mark.slow(3): this marker only selects. Write "
-        "@pytest.mark.slow."
-    ),
-    'integration(server="x")': (
-        "test_it.py::test_it: @pytest.mark.integration(server='x'): this marker only selects. "
-        "Write @pytest.mark.integration."
-    ),
     "class: concurrent(workers=-2)": (
         "test_it.py::TestIt::test_it: @pytest.mark.concurrent(workers=-2): workers is -2. Use "
         "an integer >= 1. Write workers=8."

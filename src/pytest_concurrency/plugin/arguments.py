@@ -23,8 +23,7 @@ def check_arguments(item: pytest.Item, mark: pytest.Mark) -> None:
         _check_backends(item, mark)
     elif mark.name == "interleave":
         _check_interleave(item, mark)
-    else:
-        _check_bare(item, mark)
+    # The others only select. A project that had them before may have given them a reason.
 
 
 def _shown(mark: pytest.Mark) -> str:
@@ -35,12 +34,6 @@ def _shown(mark: pytest.Mark) -> str:
 
 def _refuse(item: pytest.Item, mark: pytest.Mark, text: str) -> pytest.UsageError:
     return pytest.UsageError(f"{item.nodeid}: {_shown(mark)}: {text}")
-
-
-def _check_bare(item: pytest.Item, mark: pytest.Mark) -> None:
-    if mark.args or mark.kwargs:
-        text = f"this marker only selects. Write @pytest.mark.{mark.name}."
-        raise _refuse(item, mark, text)
 
 
 def _check_concurrent(item: pytest.Item, mark: pytest.Mark) -> None:
