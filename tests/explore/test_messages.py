@@ -88,8 +88,8 @@ def test_what_is_no_body_is_refused():
         (
             {"packages": ["itertools"]},
             (
-                "interleave: packages=['itertools']: 'itertools' is not written in Python, so it has"
-                " no points. Leave it out."
+                "interleave: packages=['itertools']: 'itertools' is not written in Python, so it"
+                " has no points. Leave it out."
             ),
         ),
         (
