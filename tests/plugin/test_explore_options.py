@@ -37,8 +37,10 @@ WRONG = {
 }
 """A wrong value of each option and key, and what is said of it."""
 FLAGS = ("concurrency_keep_db", "slo_baseline_update", "slo_quick")
-FREE = ("slo_tier", "slo_file", "slo_baseline", "slo_against", "concurrency_db")
+FREE = ("slo_tier", "slo_file", "slo_baseline", "slo_against")
 """Options that name something outside: whether it is there is judged by who reads it."""
+DATABASES = ("concurrency_db", "concurrency_backends")
+"""Options that name databases."""
 
 MORE = {
     "--concurrency-preemptions=two": (
@@ -71,7 +73,7 @@ MORE = {
 
 def test_every_option_has_a_wrong_value_here():
     """None is forgotten."""
-    assert {*WRONG, *FLAGS, *FREE} == {option.ini for option in OPTIONS}
+    assert {*WRONG, *FLAGS, *FREE, *DATABASES} == {option.ini for option in OPTIONS}
 
 
 def refused(ran):
@@ -112,6 +114,7 @@ def test_a_slip_about_exploring_is_told_in_full(suite, given):
     ("arguments", "ini", "where"),
     [
         (["--concurrency-db=postgrse"], "", "--concurrency-db"),
+        (["--concurrency-backends=postgrse"], "", "--concurrency-backends"),
         ([], "concurrency_db = postgrse", "concurrency_db"),
     ],
 )
