@@ -514,6 +514,7 @@ def test_workers_of_a_pool_show_what_they_ran():
         assert sorted(one.result() for one in sold) == [False, True]
 
     text = re.sub(r"schedule \d+", "schedule N", _text(body))
+    text = re.sub(r"Held together, .*\n", "", text)  # only where hundreds are played in time
     assert text.strip("\n") == _expect("""
         One preemption breaks it (schedule N, N ms):
 
