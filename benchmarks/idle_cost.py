@@ -3,9 +3,19 @@
 Both run in an environment that holds pytest and all that the plugin requires; one holds the plugin
 as well. Runs alternate, and each is compared with its neighbour. The figure is processor time,
 since other processes disturb the clock on the wall. The bar is 1 %.
+
+    python benchmarks/idle_cost.py [--instructions]
+
+Instructions are counted by valgrind, where it is installed: one run of each suffices, since the
+count is the same on an idle machine and on a busy one. It takes a few minutes, and leaves out what
+the kernel does.
 """
 
 import os
+import re
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from statistics import median
@@ -33,6 +43,9 @@ def main() -> None:
         tests = "\n".join(f"def test_{number}():\n    pass\n" for number in range(TESTS))
         (suite / "test_trivial.py").write_text(tests, encoding="utf-8")
         base = required(OURS, "pytest") - {OURS}
+        if "--instructions" in sys.argv:
+            instructions(room, suite, base)
+            return
         contest = Contest(room, Environment(room / "without", base), monotonic() + MOST_SECONDS)
         rivals = [contest.row(rival, rival_names(rival, base), RIVAL_PAIRS) for rival in RIVALS]
         ours = contest.row(OURS, base | {OURS}, PAIRS)
@@ -41,6 +54,44 @@ def main() -> None:
         ["plugin", "without", "with", "more", "95 % interval", "pairs"],
         [ours, *rivals],
     )
+
+
+def instructions(room: Path, suite: Path, base: set[str]) -> None:
+    """Count what one run executes without the plugin and with it, by where it is spent."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        print("valgrind is not installed")
+        return
+    few = room / "few"
+    few.mkdir()
+    (few / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    (few / "test_trivial.py").write_text("def test_0():\n    pass\n", encoding="utf-8")
+    without, having = Environment(room / "without", base), Environment(room / "with", base | {OURS})
+    counts = {
+        tests: [counted(valgrind, environment, tests) for environment in (without, having)]
+        for tests in (few, suite)
+    }
+    rows = [
+        [what, *(f"{count / 1e6:,.0f} M" for count in found), f"{found[1] / found[0] - 1:+.2%}"]
+        for what, found in (("1 test", counts[few]), (f"{TESTS:,} tests", counts[suite]))
+    ]
+    show("idle cost: instructions executed", ["suite", "without", "with", "more"], rows)
+
+
+def counted(valgrind: str, environment: Environment, suite: Path) -> int:
+    """Return how many instructions one run executes, after one that fills caches."""
+    environment.processor_time(*PYTEST, cwd=suite)
+    tool = [valgrind, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
+    ran = subprocess.run(
+        [*tool, *environment.command(*PYTEST)],
+        cwd=suite,
+        env=environment.variables,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"I\s+refs:\s+([\d,]+)", ran.stderr)
+    return int(found[1].replace(",", "")) if found else 0
 
 
 def pin() -> None:
