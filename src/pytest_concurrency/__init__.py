@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.explore.outside import Uncontrolled
     from pytest_concurrency.explore.trial import NotLinearizable
     from pytest_concurrency.run.call import Call
+    from pytest_concurrency.run.eventually import eventually
     from pytest_concurrency.run.hang import HangError
     from pytest_concurrency.run.outcome import Outcome
     from pytest_concurrency.run.processes import WorkerDied
@@ -108,6 +109,7 @@ __all__ = [
     "concurrent_runner",
     "dataset",
     "error_budget",
+    "eventually",
     "find_leaks",
     "interleave",
     "linearizable",
@@ -163,6 +165,7 @@ _ROOMS = {
     "concurrent_runner": "run.runner",
     "dataset": "db.datasets",
     "error_budget": "slo.budgets",
+    "eventually": "run.eventually",
     "find_leaks": "db.leaks",
     "interleave": "explore.interleave",
     "linearizable": "explore.linearizable",
