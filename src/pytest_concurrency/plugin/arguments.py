@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 _ARGUMENTS = ("workers", "rounds", "timeout")
+_WHEN_UNDECIDED = ("fail", "warn", "pass")
 
 
 def check_arguments(item: pytest.Item, mark: pytest.Mark) -> None:
@@ -99,8 +100,11 @@ def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
     from pytest_concurrency.plugin.objectives import goals_of
 
     for name, value in mark.kwargs.items():
+        if name == "undecided":
+            _check_undecided(item, mark, value)
+            continue
         if name != "tier":
-            text = _unknown(name, ("tier",))
+            text = _unknown(name, ("tier", "undecided"))
             if "Write" not in text:
                 text = "objectives have no names. Write @pytest.mark.slo('p95 < 50ms')."
             raise _refuse(item, mark, text)
@@ -115,8 +119,17 @@ def _check_slo(item: pytest.Item, mark: pytest.Mark) -> None:
             text = f"{objective!r} is not an objective. Write 'p95 < 50ms'."
             raise _refuse(item, mark, text)
     goals = goals_of(item)
-    if mark.kwargs and not any(goal.slo in mark.args for goal in goals if goal.slo):
+    if "tier" in mark.kwargs and not any(goal.slo in mark.args for goal in goals if goal.slo):
         text = "only named SLOs have tiers. Name one, or leave tier= out."
+        raise _refuse(item, mark, text)
+
+
+def _check_undecided(item: pytest.Item, mark: pytest.Mark, value: Any) -> None:
+    from pytest_concurrency.errors import nearest
+
+    if value not in _WHEN_UNDECIDED:
+        meant = (isinstance(value, str) and nearest(value, _WHEN_UNDECIDED)) or "pass"
+        text = f"undecided is {value!r}. It is fail, warn or pass. Write undecided={meant!r}."
         raise _refuse(item, mark, text)
 
 

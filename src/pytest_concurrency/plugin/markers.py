@@ -30,7 +30,7 @@ MARKERS = (
         "interleave(*, preemptions=2, schedules=5000, seconds='10s', packages=(), replay=None)",
         _INTERLEAVE,
     ),
-    ("slo(objective, ..., *, tier=None)", _SLO),
+    ("slo(objective, ..., *, tier=None, undecided=None)", _SLO),
     ("backends(name, ...)", _BACKENDS),
     ("performance", "select tests that measure time or memory."),
     ("slow", "select tests that take long."),

@@ -36,8 +36,9 @@ def slo_policy(item: pytest.Item) -> Policy:
 
     config = item.config
     mode = read(config, "slo")
+    undecided = undecided_of(item) or read(config, "slo_undecided")
     return Policy(
-        undecided="pass" if mode == "off" else read(config, "slo_undecided"),  # type: ignore[arg-type]
+        undecided="pass" if mode == "off" else undecided,  # type: ignore[arg-type]
         missed={"enforce": "fail", "warn": "warn", "off": "pass"}[str(mode)],  # type: ignore[arg-type]
         by_wall=read(config, "slo_clock") == "wall",
         is_quick=bool(read(config, "slo_quick")),
@@ -48,6 +49,12 @@ def slo_policy(item: pytest.Item) -> Policy:
         reference_ns=canary.reference_ns(config),
         on_canary=lambda fastest_ns: canary.note_fastest(config, fastest_ns),
     )
+
+
+def undecided_of(item: pytest.Item) -> str | None:
+    """Return what the nearest marker that says so lets an undecided objective do."""
+    given = (mark.kwargs.get("undecided") for mark in item.iter_markers("slo"))
+    return next((each for each in given if each is not None), None)
 
 
 def goals_of(item: pytest.Item) -> list[Goal]:

@@ -64,6 +64,18 @@ def test_undecided_does_what_the_option_says(marked, option, outcome):
     result.assert_outcomes(**outcome)
 
 
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [("fail", {"failed": 1}), ("warn", {"passed": 1, "warnings": 1}), ("pass", {"passed": 1})],
+)
+def test_undecided_does_what_the_marker_says(marked, said, outcome):
+    """A marker knows its test better than the option, which is for all of them."""
+    other = "pass" if said == "fail" else "fail"
+    marker = f"'p95 < 50ms', undecided={said!r}"
+    result = marked(marker, "calls([1] * 20)", f"--slo-undecided={other}")
+    result.assert_outcomes(**outcome)
+
+
 def test_undecided_points_at_the_marker_where_warnings_are_errors(marked):
     """With ``-W error`` the failure shows the line of the test, and none of this plugin."""
     result = marked("'p95 < 50ms'", "calls([1] * 20)", "-W", "error:undecided")

@@ -44,6 +44,34 @@ def refused(pytester):
             ("@pytest.mark.slo('p95 < 50ms', teir='strict'): there is no 'teir'. Write tier=."),
         ),
         (
+            "slo('p95 < 50ms', undecided='fial')",
+            (
+                "@pytest.mark.slo('p95 < 50ms', undecided='fial'): undecided is 'fial'. "
+                "It is fail, warn or pass. Write undecided='fail'."
+            ),
+        ),
+        (
+            "slo('p95 < 50ms', undecided=False)",
+            (
+                "@pytest.mark.slo('p95 < 50ms', undecided=False): undecided is False. "
+                "It is fail, warn or pass. Write undecided='pass'."
+            ),
+        ),
+        (
+            "slo('p95 < 50ms', undecidd='pass')",
+            (
+                "@pytest.mark.slo('p95 < 50ms', undecidd='pass'): there is no 'undecidd'. "
+                "Write undecided=."
+            ),
+        ),
+        (
+            "slo('api', undecided=1)",
+            (
+                "@pytest.mark.slo('api', undecided=1): undecided is 1. "
+                "It is fail, warn or pass. Write undecided='pass'."
+            ),
+        ),
+        (
             "slo('api', tier=1)",
             "@pytest.mark.slo('api', tier=1): 1 is no tier. Write tier='strict'.",
         ),
