@@ -258,7 +258,7 @@ def test_a_hundredth_of_each_bar(request, large_dataset, perf_timer, name, bar):
 
 @both
 @pytest.mark.performance
-@pytest.mark.slo("compliance validation", tier="normal")
+@pytest.mark.slo("compliance", tier="normal")
 def test_validation_keeps_its_objective(large_assignment_dataset, perf_timer):
     """2.4, 2.11: p95 under 2 s, which the stricter tiers of the table include."""
     for _ in perf_timer.until_decided(seconds=20, max_calls=2_000):

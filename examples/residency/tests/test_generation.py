@@ -401,7 +401,7 @@ def test_mutant_service_without_a_guard_is_noticed(serve, sessions, monkeypatch)
 
 @pytest.mark.slow
 @pytest.mark.performance
-@pytest.mark.slo("schedule generation", tier="normal")
+@pytest.mark.slo("generation", tier="normal")
 def test_large_generation_keeps_its_objective(large_assignment_dataset, perf_timer):
     """2.9, 2.11: 100 residents, four weeks: p95 under 180 s, reading and writing counted."""
     sessions = sessionmaker(large_assignment_dataset)
@@ -428,7 +428,7 @@ def test_large_generation_searched_for_twenty_seconds(large_assignment_dataset, 
 @pytest.mark.slow
 @pytest.mark.concurrent
 @pytest.mark.performance
-@pytest.mark.slo("schedule generation", tier="under load")
+@pytest.mark.slo("generation", tier="under load")
 def test_ten_administrators_keep_the_objective_under_load(sessions, concurrent_runner):
     """2.9, 2.11: ten at once, again and again, each waiting for those before: p95 under 300 s.
 
