@@ -672,6 +672,58 @@ def test_linearizable_refuses_to_explore_nothing():
             "linearizable: examples=0 is not a whole number of at least 1.",
         ),
         (
+            lambda: linearizable(Counter, COUNT, operations_each=1.5),
+            "linearizable: operations_each=1.5 is not a whole number of at least 1.",
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, schedules=0),
+            "linearizable: schedules=0 is not a whole number of at least 1.",
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, preemptions=-1),
+            "linearizable: preemptions=-1 is not a whole number of at least 0.",
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, seconds=0),
+            ("interleave: seconds=0 is not a number of seconds above 0. Write seconds=10."),
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, seed="x"),
+            "interleave: seed='x' is not a whole number. Write seed=1.",
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, packages=3),
+            ("interleave: packages=3 is not a list of import names. Write packages=['thelib']."),
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, model=3),
+            (
+                "linearizable: model=3 is not a class with the same methods. "
+                "Write model=SlowButSure."
+            ),
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, key="name"),
+            (
+                "linearizable: key='name' is not a function of a call. "
+                "Write key=lambda call: call.arguments[0]."
+            ),
+        ),
+        (
+            lambda: linearizable(Counter, COUNT, replay="T0x1"),
+            (
+                "linearizable: replay='T0x1' is not a case. "
+                "Paste the one that a failure shows: replay=Case([('put', 1)], [('get',)])."
+            ),
+        ),
+        (
+            lambda: Case(3),
+            (
+                "Case: 3 is not a list of calls. Each worker has one. "
+                "Write for example Case([('put', 1)], [('get',)])."
+            ),
+        ),
+        (
             lambda: linearizable(Counter, COUNT, replay=Case([("zap",)])),
             (
                 "linearizable: replay calls 'zap', which is not among the operations increment, "

@@ -72,6 +72,12 @@ class Case:
 
 
 def _steps(calls: Iterable[Step]) -> tuple[Step, ...]:
+    if not isinstance(calls, Iterable):
+        msg = (
+            f"Case: {calls!r} is not a list of calls. Each worker has one. "
+            "Write for example Case([('put', 1)], [('get',)])."
+        )
+        raise UsageError(msg)
     steps = tuple(calls)
     for step in steps:
         if not isinstance(step, tuple) or not step or not isinstance(step[0], str):

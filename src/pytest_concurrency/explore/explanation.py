@@ -20,7 +20,7 @@ from pytest_concurrency.explore.workers import Worker
 
 _ABSENT = object()
 _COMPUTED = object()
-_SEQUENCES = (list, tuple, deque, array, str, bytes, bytearray)
+_SEQUENCES: tuple[Any, ...] = (list, tuple, deque, array, str, bytes, bytearray)
 _VALUE = 2
 
 
@@ -217,7 +217,8 @@ def _asking(owner: Any, key: Any) -> str:
     if not isinstance(owner, (*_SEQUENCES, dict, set, frozenset)):  # to look may use it up
         return asked
     try:
-        return f"{asked}: {key in owner}"
+        held: Any = owner
+        return f"{asked}: {key in held}"
     except Exception:  # noqa: BLE001 - the code under test will raise it
         return ""
 

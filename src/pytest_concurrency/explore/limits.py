@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -52,11 +52,34 @@ class Limits:
                 f"linearizable: workers={self.workers!r} is out of range. Write workers=2, 3 or 4."
             )
             raise UsageError(msg)
-        for name in ("operations_each", "examples"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                msg = f"linearizable: {name}={value!r} is not a whole number of at least 1."
-                raise UsageError(msg)
+        for name, least in (("operations_each", 1), ("examples", 1), ("schedules", 1)):
+            _check_whole(name, getattr(self, name), least)
+        _check_whole("preemptions", self.preemptions, 0)
+        for name in ("model", "key"):
+            _check_callable(name, getattr(self, name))
+        if self.replay is not None and not isinstance(self.replay, Case):
+            msg = (
+                f"linearizable: replay={self.replay!r} is not a case. "
+                "Paste the one that a failure shows: replay=Case([('put', 1)], [('get',)])."
+            )
+            raise UsageError(msg)
+
+
+def _check_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        msg = f"linearizable: {name}={value!r} is not a whole number of at least {least}."
+        raise UsageError(msg)
+
+
+def _check_callable(name: str, value: object) -> None:
+    if value is None or callable(value):
+        return
+    what = {
+        "model": "a class with the same methods. Write model=SlowButSure",
+        "key": "a function of a call. Write key=lambda call: call.arguments[0]",
+    }
+    msg = f"linearizable: {name}={value!r} is not {what[name]}."
+    raise UsageError(msg)
 
 
 def check_factory(factory: object) -> None:
@@ -73,6 +96,8 @@ def packages_of(factory: Callable[[], Any], packages: Sequence[str]) -> Sequence
     """Explore the package of the class itself, unless it is the standard library's."""
     if isinstance(packages, str) or not isinstance(factory, type):
         return packages
+    if not isinstance(packages, Iterable):
+        return packages  # refused with what to write instead where it is used
     name = factory.__module__.partition(".")[0]
     if name in sys.stdlib_module_names or name in packages or name == "__main__":
         return packages
