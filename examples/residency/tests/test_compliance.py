@@ -250,7 +250,7 @@ def test_a_hundredth_of_each_bar(request, large_dataset, perf_timer, name, bar):
     """2.4: validation takes a hundredth of 1 s, 2 s, 5 s and 15 s at the four sizes."""
     engine = request.getfixturevalue(name)
     with Session(engine) as session:
-        for _ in perf_timer.until_decided(bar, seconds=3):
+        for _ in perf_timer.until_decided(bar, seconds=20):
             with perf_timer:
                 validate(session, first_day=FIRST_DAY, last_day=SIZES[name].last_day)
     assert_slo(perf_timer, bar)

@@ -105,7 +105,7 @@ def test_contingency_as_by_brute_force(small_dataset):
 def test_contingency_of_all_pairs_of_130_people(large_assignment_dataset, perf_timer):
     """2.7: all 130 singles and 8,385 pairs under 5 s; ours under 0.5 s."""
     with Session(large_assignment_dataset) as session:
-        for _ in perf_timer.until_decided("p50 < 500ms", seconds=3):
+        for _ in perf_timer.until_decided("p50 < 500ms", seconds=20):
             with perf_timer:
                 found = contingency(session, **FOUR_WEEKS)
     assert found.broken_already == ()
@@ -156,7 +156,7 @@ def test_mutant_that_counts_only_heads_is_noticed(monkeypatch):
 def test_defence_is_rated_within_a_second(large_assignment_dataset, perf_timer):
     """2.7: the defence-level score under 1 s."""
     with Session(large_assignment_dataset) as session:
-        for _ in perf_timer.until_decided("p50 < 1s", seconds=3):
+        for _ in perf_timer.until_decided("p50 < 1s", seconds=20):
             with perf_timer:
                 found = defence(session, **FOUR_WEEKS)
         one, two = cover_of(read_plan(session, **FOUR_WEEKS)).safe_shares()
@@ -204,7 +204,7 @@ def test_reproduction_number_is_that_of_generations():
 def test_burnout_of_130_people(large_assignment_dataset, perf_timer):
     """2.7: the burnout reproduction number over the contact network under 10 s; ours under 1 s."""
     with Session(large_assignment_dataset) as session:
-        for _ in perf_timer.until_decided("p50 < 1s", seconds=3):
+        for _ in perf_timer.until_decided("p50 < 1s", seconds=20):
             with perf_timer:
                 found = burnout(session, **FOUR_WEEKS)
     assert 0.5 < found.reproduction_number < 0.8
