@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.explore.operations import Made
     from pytest_concurrency.explore.outside import Uncontrolled
     from pytest_concurrency.explore.trial import NotLinearizable
+    from pytest_concurrency.explore.unawaited import NeverAwaited
     from pytest_concurrency.run.call import Call
     from pytest_concurrency.run.eventually import eventually
     from pytest_concurrency.run.hang import HangError
@@ -86,6 +87,7 @@ __all__ = [
     "MissedObjective",
     "MissedWarning",
     "MissingExtra",
+    "NeverAwaited",
     "NotDeterministic",
     "NotLinearizable",
     "NothingExplored",
@@ -142,6 +144,7 @@ _ROOMS = {
     "MissedObjective": "slo.assertions",
     "MissedWarning": "slo.assertions",
     "MissingExtra": "errors",
+    "NeverAwaited": "explore.unawaited",
     "NotDeterministic": "explore.failures",
     "NotLinearizable": "explore.trial",
     "NothingExplored": "explore.failures",

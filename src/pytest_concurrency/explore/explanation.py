@@ -216,8 +216,8 @@ def _asking(owner: Any, key: Any) -> str:
     asked = f"{shown(key)} in {shown(owner)}"
     if not isinstance(owner, (*_SEQUENCES, dict, set, frozenset)):  # to look may use it up
         return asked
+    held: Any = owner
     try:
-        held: Any = owner
         return f"{asked}: {key in held}"
     except Exception:  # noqa: BLE001 - the code under test will raise it
         return ""
