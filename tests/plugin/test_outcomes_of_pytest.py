@@ -114,6 +114,7 @@ def test_never_runs():
 def test_ctrl_c_ends_the_session(pytester, environment, ctrl_c):
     """A real signal: the workers are ended, the session says so and leaves with its own code."""
     pytester.makepyfile(test_it=INTERRUPTED)
+    environment.pop("PYTHONUNBUFFERED", None)  # what a worker prints is seen without it
     command = [sys.executable, "-m", "pytest", "-p", "concurrency-slo", "-s", "-k"]
     sessions = [
         subprocess.Popen(

@@ -126,4 +126,6 @@ class Echo:
         lines, newline, self._rest = (self._rest + part).rpartition(b"\n")
         if not part:
             lines, self._rest = lines + newline + self._rest, b""
-        getattr(sys, self._stream).write((lines + newline).decode(errors="replace"))
+        stream = getattr(sys, self._stream)
+        stream.write((lines + newline).decode(errors="replace"))
+        stream.flush()  # a pipe would keep it until the run is over
