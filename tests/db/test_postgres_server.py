@@ -183,7 +183,7 @@ def test_programs_in_a_private_directory_are_copied(root):
 
     copied = datadir.readable(given, root, "nobody")
 
-    assert copied.directory == root / f"postgres-{found.version}" / bin_of_package
+    assert copied.directory == root / f"programs-{found.version}" / bin_of_package
     program = copied.directory / "initdb"
     told = subprocess.run([program, "--version"], check=True, **datadir.run_as("nobody"))
     assert told.returncode == 0

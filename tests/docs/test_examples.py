@@ -52,6 +52,7 @@ def run(command: list[str], project: Path) -> str:
         "COLUMNS": "80",
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": ".",
+        "PYTHONUNBUFFERED": "1",  # both streams in order, as in a terminal
         "TMPDIR": str(project.parent),
     }
     if command[0] == "pytest":

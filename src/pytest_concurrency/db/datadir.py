@@ -45,7 +45,7 @@ def readable(binaries: Binaries, root: Path, user: str | None) -> Binaries:
     """Return programs that the user may run: a copy if they are in a private directory."""
     if user is None or _may_run(binaries.directory / "postgres", user):
         return binaries
-    copied = root / f"postgres-{binaries.version}"
+    copied = root / f"programs-{binaries.version}"
     package, installed = binaries.directory.parts[-3:-1]
     if not copied.exists():
         making = Path(tempfile.mkdtemp(dir=root, prefix="copying-"))
