@@ -121,10 +121,10 @@ def test_typed_back_end_goes_before_written_ones(suite):
 
 def test_written_back_ends_that_are_none_are_refused(suite):
     """Before any test runs, the near one named."""
-    ran = suite(PLAIN, ini="concurrency_backends = sqlite memroy\n")
+    ran = suite(PLAIN, ini="concurrency_backends = sqlite memry\n")
 
     assert ran.message == (
-        "concurrency_backends: 'memroy' is no database. 'sqlite', 'memory', 'postgres' and URLs "
+        "concurrency_backends: 'memry' is no database. 'sqlite', 'memory', 'postgres' and URLs "
         "such as 'mariadb+pymysql://user@host' are. Write concurrency_backends=memory."
     )
 

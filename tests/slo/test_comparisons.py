@@ -1,6 +1,8 @@
 """Functions are compared, scaled and watched for leaks with bounds."""
 
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -247,5 +249,20 @@ def test_the_peak_of_a_block_is_tracked():
     with track_memory() as memory:
         block = bytearray(64_000_000)  # so much never comes out of what was freed before
         del block
+
+    assert 55_000_000 < memory.peak_bytes < 100_000_000
+
+
+def test_child_that_ends_hides_no_growth():
+    """What another process gave back is not set against what this one took."""
+    code = "block = bytearray(200_000_000); print('full', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        with track_memory() as memory:
+            child.communicate(b"\n")
+            block = bytearray(64_000_000)
+            del block
 
     assert 55_000_000 < memory.peak_bytes < 100_000_000

@@ -17,13 +17,13 @@ class MemoryPeak:
     """The most memory above the start while its block ran; made by :func:`track_memory`.
 
     On Linux the kernel keeps the peak of this process; children, and other systems, are asked
-    every 20 ms. Pages that processes share count for each of them.
+    every 20 ms. Pages that processes share count for each of them, and a child that ends makes no
+    room for what grows elsewhere.
     """
 
     def __init__(self) -> None:
         """Prepare to track; the block starts it."""
-        self._start_bytes = 0
-        self._highest_bytes = 0
+        self._start = self._highest = (0, 0)
         self._is_peak_kept = False
         self._stop = threading.Event()
         self._sampler: threading.Thread | None = None
@@ -31,12 +31,14 @@ class MemoryPeak:
     @property
     def peak_bytes(self) -> int:
         """The peak above the start, so far."""
-        return max(0, self._highest_bytes - self._start_bytes)
+        return sum(
+            highest - start for start, highest in zip(self._start, self._highest, strict=True)
+        )
 
     def __enter__(self) -> Self:
         """Start to track."""
         self._is_peak_kept = _forget_peak()
-        self._start_bytes = self._highest_bytes = resident_bytes()
+        self._start = self._highest = (_resident_of(os.getpid()), _of_children())
         self._stop.clear()
         self._sampler = threading.Thread(target=self._sample, name="slo-memory", daemon=True)
         self._sampler.start()
@@ -60,9 +62,8 @@ class MemoryPeak:
 
     def _look(self) -> None:
         own = _status_bytes("VmHWM") if self._is_peak_kept else None
-        children = sum(_resident_of(pid) for pid in _children())
-        now = (own if own is not None else _resident_of(os.getpid())) + children
-        self._highest_bytes = max(self._highest_bytes, now)
+        mine = own if own is not None else _resident_of(os.getpid())
+        self._highest = (max(self._highest[0], mine), max(self._highest[1], _of_children()))
 
 
 def track_memory() -> MemoryPeak:
@@ -78,7 +79,11 @@ def track_memory() -> MemoryPeak:
 
 def resident_bytes() -> int:
     """Return the memory that this process and its children hold."""
-    return _resident_of(os.getpid()) + sum(_resident_of(pid) for pid in _children())
+    return _resident_of(os.getpid()) + _of_children()
+
+
+def _of_children() -> int:
+    return sum(map(_resident_of, _children()))
 
 
 def _resident_of(pid: int) -> int:

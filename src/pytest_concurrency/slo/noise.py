@@ -35,10 +35,10 @@ class WaitReader:
         """Return the nanoseconds waited so far."""
         return waited_ns(os.pread(self.fd, 64, 0))
 
-    def __del__(self) -> None:
-        """Close the file; a thread's reader goes when the thread ends."""
+    def __del__(self, *, close: Callable[[int], None] = os.close) -> None:
+        """Close the file; a thread's reader goes when the thread ends, or the interpreter."""
         if hasattr(self, "fd"):
-            os.close(self.fd)
+            close(self.fd)
 
 
 def waited_ns(line: bytes) -> int:
