@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from pytest_concurrency.db import SqliteServer
+from pytest_concurrency.db.cluster import _temporary
 from pytest_concurrency.db.mariadb import MariadbServer
 from pytest_concurrency.db.postgres import PostgresServer
 
@@ -77,9 +78,22 @@ def mariadb_url(tmp_path_factory):
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
-    home = Path(tempfile.mkdtemp(prefix="tests-mariadb-"))
     user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-    shutil.chown(home, user)
+    with tempfile.TemporaryDirectory(
+        prefix="tests-mariadb-", dir=enterable(), ignore_cleanup_errors=True
+    ) as made:
+        shutil.chown(made, user)
+        yield from serve_mariadb(program, install, Path(made), user, tmp_path_factory)
+
+
+def enterable():
+    """Return a temporary directory that an ordinary user can enter, whoever runs the tests."""
+    return _temporary("nobody" if os.geteuid() == 0 else None)
+
+
+def serve_mariadb(program, install, home, user, tmp_path_factory):
+    """Start a server in a directory, give its URL, and end it."""
+    environment = {**os.environ, "TMPDIR": str(home)}  # which the server's user can enter
     common = ["--no-defaults", f"--datadir={home}/data", f"--user={user}"]
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -87,7 +101,9 @@ def mariadb_url(tmp_path_factory):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "mariadb" / "data").exists():
             options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
-            subprocess.run([install, *common, *options], check=True, capture_output=True)
+            subprocess.run(
+                [install, *common, *options], check=True, capture_output=True, env=environment
+            )
             (shared / "mariadb").mkdir()
             subprocess.run(["/bin/cp", "-a", home / "data", shared / "mariadb"], check=True)
         else:
@@ -95,7 +111,9 @@ def mariadb_url(tmp_path_factory):
     settings = ["--skip-networking", f"--socket={home}/s", "--innodb-flush-log-at-trx-commit=0",
                 "--innodb-buffer-pool-size=32M", "--skip-log-bin"]  # fmt: skip
     with (home / "log").open("wb") as log:
-        process = subprocess.Popen([program, *common, *settings], stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [program, *common, *settings], stdout=log, stderr=log, env=environment
+        )
     url = f"mariadb+pymysql://root@localhost/?unix_socket={home}/s"
     try:
         await_answer(home / "s", process)
@@ -103,7 +121,6 @@ def mariadb_url(tmp_path_factory):
     finally:
         process.kill()
         process.wait()
-        shutil.rmtree(home)
 
 
 def await_answer(path, process):

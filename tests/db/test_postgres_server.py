@@ -33,7 +33,8 @@ sys.stdin.read()
 @pytest.fixture(scope="module")
 def root():
     """A short private directory: the path of a socket has room for 107 bytes."""
-    made = Path(tempfile.mkdtemp(prefix="pg", dir=tempfile.gettempdir()))
+    place = cluster._temporary("nobody" if os.geteuid() == 0 else None)
+    made = Path(tempfile.mkdtemp(prefix="pg", dir=place))
     made.chmod(0o711)
     yield made
     shutil.rmtree(made, ignore_errors=True)
