@@ -62,7 +62,7 @@ def postgres_server(run_name):
 
 
 @pytest.fixture(scope="session")
-def mariadb_url(tmp_path_factory):
+def mariadb_url(tmp_path_factory, enterable):
     """The URL of a MariaDB, started for this process unless one is given.
 
     Its data directory is made once for all processes of a run, which takes seconds, and copied.
@@ -80,14 +80,15 @@ def mariadb_url(tmp_path_factory):
         pytest.skip(message)
     user = "mysql" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     with tempfile.TemporaryDirectory(
-        prefix="tests-mariadb-", dir=enterable(), ignore_cleanup_errors=True
+        prefix="tests-mariadb-", dir=enterable, ignore_cleanup_errors=True
     ) as made:
         shutil.chown(made, user)
         yield from serve_mariadb(program, install, Path(made), user, tmp_path_factory)
 
 
+@pytest.fixture(scope="session")
 def enterable():
-    """Return a temporary directory that an ordinary user can enter, whoever runs the tests."""
+    """A temporary directory that an ordinary user can enter, whoever runs the tests."""
     return _temporary("nobody" if os.geteuid() == 0 else None)
 
 

@@ -31,10 +31,9 @@ sys.stdin.read()
 
 
 @pytest.fixture(scope="module")
-def root():
+def root(enterable):
     """A short private directory: the path of a socket has room for 107 bytes."""
-    place = cluster._temporary("nobody" if os.geteuid() == 0 else None)
-    made = Path(tempfile.mkdtemp(prefix="pg", dir=place))
+    made = Path(tempfile.mkdtemp(prefix="pg", dir=enterable))
     made.chmod(0o711)
     yield made
     shutil.rmtree(made, ignore_errors=True)

@@ -69,11 +69,11 @@ class Stalls:
         if wait is None or found.current is not statement:
             return
         if self._stuck(wait, found.worker, frozenset({name})):
-            self._found[name] = _text(name, wait)
+            self._found[name] = _own_text(name, wait)
             if lasted > PATIENCE_NS and found.patience is None:
                 self._scope.cancel(name)
         elif wait.blocked_by and all(map(self._left_open, wait.blocked_by)):
-            self._found[name] = _left_open(name, wait)  # its opener may still end it
+            self._found[name] = _left_text(name, wait)  # its opener may still end it
 
     def _steps(self, name: str) -> bool:
         return self._scope.sessions[name]._active_step() is not None  # noqa: SLF001
@@ -111,7 +111,7 @@ class Stalls:
         return found.worker is worker or (by_steps and worker is self._scope.opener)
 
 
-def _left_open(name: str, wait: Wait) -> str:
+def _left_text(name: str, wait: Wait) -> str:
     holders = " and ".join(wait.blocked_by)
     ended = "the worker has ended" if len(wait.blocked_by) == 1 else "their workers have ended"
     return (
@@ -120,7 +120,7 @@ def _left_open(name: str, wait: Wait) -> str:
     )
 
 
-def _text(name: str, wait: Wait) -> str:
+def _own_text(name: str, wait: Wait) -> str:
     holders = " and ".join(wait.blocked_by)
     return (
         f"{name} waited for {holders} ({wait.lock}), whose transaction only the same worker can "
