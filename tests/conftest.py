@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -13,9 +14,13 @@ def pytester(pytester, monkeypatch):
     """Load the plugin in inner runs too where pytest loads none by itself.
 
     Where it loads them all, pytest-asyncio is left out: it warns of a setting that is not there.
+    Nothing compiled is kept: a file written anew within the same second, with as many bytes, would
+    be taken for the one before.
     """
     alone = os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p concurrency-slo" if alone else "-p no:asyncio")
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     return pytester
 
 
