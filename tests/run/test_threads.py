@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import sys
 import threading
 import time
@@ -262,6 +263,35 @@ def test_a_worker_that_ends_as_it_is_stopped_raises_nothing_outside(monkeypatch)
             concurrent_runner(work, workers=3)
 
     assert strayed == []
+
+
+def test_a_stop_strikes_in_no_callback_of_the_collector(monkeypatch):
+    """There it would be told as ignored, and be lost."""
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+    numbers, threshold = count(), gc.get_threshold()
+
+    def observe(_phase, _information):
+        for _ in range(300):
+            pass
+
+    def work(worker):
+        kept = [[{}] for _ in range(next(numbers) % 500)]
+        if worker.index == 0:
+            raise SystemExit
+        return kept
+
+    gc.callbacks.append(observe)
+    gc.set_threshold(50)
+    try:
+        for _ in range(100):
+            with pytest.raises(SystemExit):
+                concurrent_runner(work, workers=3)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(observe)
+
+    assert lost == []
 
 
 class StrikingLock:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextvars
 import ctypes
+import gc
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
-from time import monotonic, monotonic_ns
-from types import CoroutineType
+from time import monotonic, monotonic_ns, sleep
+from types import CoroutineType, FrameType
 from typing import Any, final
 
 from pytest_concurrency.errors import UsageError
@@ -183,15 +184,45 @@ class ThreadCrew:
     def stop(self) -> list[str]:
         """End whoever still runs; return the names of the threads that did not obey."""
         self._gate.abort()
-        with self._stopping:
-            idents = [self.threads[index].ident for index in self.recording.stuck()]
-            _strike([ident for ident in idents if ident is not None])
-        alive = [thread for thread in self.threads if thread.is_alive()]
-        limit = monotonic() + GRACE
-        for thread in alive:
-            while thread.is_alive() and (rest := limit - monotonic()) > 0:
-                thread.join(min(rest, NUDGE))
+        with _no_collection():
+            with self._stopping:
+                idents = [self.threads[index].ident for index in self.recording.stuck()]
+                _strike([ident for ident in idents if ident is not None])
+            alive = [thread for thread in self.threads if thread.is_alive()]
+            limit = monotonic() + GRACE
+            for thread in alive:
+                while thread.is_alive() and (rest := limit - monotonic()) > 0:
+                    thread.join(min(rest, NUDGE))
         return [thread.name for thread in alive if thread.is_alive()]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Collect no garbage: what strikes in a callback of the collector is told and lost."""
+    was_on = gc.isenabled()
+    gc.disable()
+    limit = monotonic() + GRACE
+    sleep(NUDGE / 10)  # who was told to collect before does it now
+    while _is_collecting() and monotonic() < limit:
+        sleep(0)
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _is_collecting() -> bool:
+    """Whether a callback of the collector is running in any thread."""
+    codes = {getattr(callback, "__code__", None) for callback in gc.callbacks}
+    frames: list[FrameType | None] = list(sys._current_frames().values())  # noqa: SLF001
+    while frames:
+        frame = frames.pop()
+        if frame is not None:
+            if frame.f_code in codes:
+                return True
+            frames.append(frame.f_back)
+    return False
 
 
 def _strike(idents: list[int]) -> None:
