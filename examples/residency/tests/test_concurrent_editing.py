@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from sqlalchemy import create_engine, event, select, text
 
 from editing import WHOLE, note_of
-from mutation import ALWAYS, rewritten
+from mutation import ALWAYS, redefine, rewritten
 from residency.services.assignments import append_note, edit_assignment, edit_under_lock
-from residency.services.errors import BeingEdited, NoteFull, StaleVersion
+from residency.services.errors import BeingEdited, NoteFull, NotFound, StaleVersion
+from residency.services.generation import Draft, Place, generate
 from residency.store.models import Assignment
+
+MONDAY = date(2026, 1, 5)
 
 
 def edit_without_protection(session, number, words):
@@ -269,3 +274,34 @@ def test_mutant_that_locks_and_does_not_read_again_loses_an_edit(
         event.listen(bob, "do_orm_execute", remember)
         edit_what_was_seen_before(ann, bob)
     assert note_of(sessions) == "b"
+
+
+def edit_what_was_planned_anew(sessions, scenario):
+    """Let a new schedule give the shift to somebody else, and an editor edit the one before."""
+
+    def planner(*_):
+        place = Place(
+            block_id=scenario.block, person_id=scenario.faculty[0], template_id=scenario.template
+        )
+        return Draft(places=[place], statistics={})
+
+    generate(sessions, first_day=MONDAY, last_day=MONDAY, planner=planner)
+    with sessions.begin() as session:
+        changes = {"note": "for whoever had it"}
+        return edit_assignment(session, scenario.assignment, version=1, changes=changes).person_id
+
+
+def test_edit_of_what_was_planned_anew_is_refused(sessions, concurrent_edit_scenario):
+    """2.2: a number stands for one assignment for ever, never for one of a later schedule."""
+    with pytest.raises(NotFound, match="There is no assignment 1"):
+        edit_what_was_planned_anew(sessions, concurrent_edit_scenario)
+
+
+@pytest.mark.backends("sqlite")
+def test_mutant_that_gives_numbers_again_edits_somebody_elses_shift(
+    sessions, engine, concurrent_edit_scenario
+):
+    """2.2 mutant: SQLite's own habit gives the number, at version 1, to the next assignment."""
+    redefine(engine, "assignment", " AUTOINCREMENT", "")
+    edited = edit_what_was_planned_anew(sessions, concurrent_edit_scenario)
+    assert edited == concurrent_edit_scenario.faculty[0]

@@ -85,10 +85,10 @@ def test_upgrade_that_breaks_leaves_no_table(bare, monkeypatch):
     """Store: a migration is one transaction: it is made wholly, or not at all."""
     plain = op.create_table
 
-    def break_half_way(name, *columns):
+    def break_half_way(name, *columns, **options):
         if name == "swap_request":
             raise OSError(name)
-        return plain(name, *columns)
+        return plain(name, *columns, **options)
 
     monkeypatch.setattr(op, "create_table", break_half_way)
     with pytest.raises(OSError, match="swap_request"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import combinations
 
@@ -14,9 +15,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from mutation import NoLock, no_lock
+from mutation import NoLock, no_lock, redefine
 from residency.data.datasets import write
-from residency.data.roster import FIRST_DAY, LARGE, SMALL, Size, make_roster
+from residency.data.roster import FIRST_DAY, LARGE, SMALL, Size, make_blocks, make_roster
 from residency.domain.burnout import contacts, spread
 from residency.domain.contingency import Cover
 from residency.domain.defence import Defence
@@ -530,7 +531,34 @@ def test_calculations_over_http(service, sessions):
     assert [one["person"] for one in rt["drivers"]] == [name for name, _ in grown.drivers]
 
 
-@both
+def back_after_another_week(engine):
+    """Roll a fallback back after another week was planned; return what was there, and what is."""
+    roster = make_roster(TINY)
+    second = {name: day + timedelta(days=7) for name, day in WEEK.items()}
+    with Session(engine) as session:
+        write(session, replace(roster, blocks=make_blocks(2)))
+        before = snapshot(session)
+        run = deploy_fallback(session, **WEEK, missing=range(1, 8))
+        deploy_fallback(session, **second)
+        roll_back(session, run.id)
+        session.commit()
+        return before, [row for row in snapshot(session) if row.run_id is None]
+
+
+def test_fallback_goes_back_after_another_week_was_planned(engine):
+    """2.7: the numbers of what a fallback replaced are kept for it, whatever is planned since."""
+    before, after = back_after_another_week(engine)
+    assert after == before
+
+
+@pytest.mark.backends("sqlite")
+def test_mutant_that_gives_numbers_again_cannot_put_them_back(engine):
+    """2.7 mutant: where numbers are given again, those of what was replaced are taken by then."""
+    redefine(engine, "assignment", " AUTOINCREMENT", "")
+    with pytest.raises(IntegrityError, match="UNIQUE constraint failed: assignment.id"):
+        back_after_another_week(engine)
+
+
 def test_two_fallbacks_at_once_both_go_back(small_dataset, concurrent_runner):
     """2.7: the second one replaces the first whole; rolled back in turn, both leave no trace."""
     sessions = sessionmaker(small_dataset)
@@ -607,7 +635,7 @@ def test_fallback_waits_for_a_generation(small_dataset):
         assert snapshot(session) == before
 
 
-def replace(session, run):
+def let_a_newer_one_replace(session, run):
     """Let a newer schedule replace a fallback."""
     session.add(ScheduleRun(**TWO_WEEKS, status="done"))
     session.execute(update(Assignment).values(note="newer"))
@@ -621,7 +649,7 @@ def test_replaced_fallback_is_not_rolled_back(small_dataset):
     with Session(small_dataset) as session:
         run = deploy_fallback(session, **TWO_WEEKS)
         session.commit()
-        number = replace(session, run)
+        number = let_a_newer_one_replace(session, run)
         with pytest.raises(FallbackRefused, match="replaced by a newer schedule"):
             roll_back(session, number)
         assert {row.note for row in snapshot(session)} == {"newer"}
@@ -633,7 +661,7 @@ def test_mutant_that_rolls_back_anything_is_noticed(small_dataset, monkeypatch):
     with Session(small_dataset) as session:
         run = deploy_fallback(session, **TWO_WEEKS)
         session.commit()
-        roll_back(session, replace(session, run))
+        roll_back(session, let_a_newer_one_replace(session, run))
         assert {row.note for row in snapshot(session)} == {""}
 
 

@@ -109,7 +109,10 @@ class Assignment(Base):
     __table_args__ = (
         UniqueConstraint("block_id", "person_id"),
         Index("assignment_by_person", "person_id", "block_id"),
+        {"sqlite_autoincrement": True},
     )
+    # A number is never given again, which SQLite would do after a new schedule replaced the rows:
+    # an edit of what was there would go to somebody else's shift, at the same version.
 
     id: Mapped[int] = mapped_column(primary_key=True)
     block_id: Mapped[int] = mapped_column(ForeignKey("block.id"))

@@ -190,6 +190,7 @@ def _assignment() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_assignment")),
         sa.UniqueConstraint("block_id", "person_id", name=op.f("uq_assignment_block_id_person_id")),
+        sqlite_autoincrement=True,
     )
     op.create_index("assignment_by_person", "assignment", ["person_id", "block_id"], unique=False)
     op.create_index(op.f("ix_assignment_run_id"), "assignment", ["run_id"], unique=False)
