@@ -163,6 +163,32 @@ def test_run_that_was_given_up_cannot_write_any_more(sessions, concurrent_edit_s
     assert owners(sessions) == before
 
 
+def swap_behind_a_dead_run(sessions, scenario):
+    """Queue a swap during a run whose process dies, and let 15 minutes pass; return its state."""
+    left = start_run(sessions, scenario)
+    with sessions.begin() as session:
+        request_swap(session, **wish(scenario, scenario.faculty[0]))
+        session.get_one(ScheduleRun, left).started_at -= generation.LONGEST_RUN
+    work_off(sessions, planner=keep_owner(scenario))
+    with sessions() as session:
+        return session.scalars(select(SwapRequest.status)).one()
+
+
+def test_swap_behind_a_run_that_was_given_up_is_made(sessions, concurrent_edit_scenario):
+    """2.2: a swap waits for no run that is dead, also if no other run follows it."""
+    scenario = concurrent_edit_scenario
+    assert swap_behind_a_dead_run(sessions, scenario) == "done"
+    assert owners(sessions) == {(scenario.block, scenario.faculty[0])}
+
+
+def test_mutant_that_forgets_swaps_behind_a_dead_run_keeps_them_waiting(
+    sessions, concurrent_edit_scenario, monkeypatch
+):
+    """2.2 mutant: where a run is given up and nobody looks at the swaps, they wait for nothing."""
+    monkeypatch.setattr(generation, "decide_queued", lambda _session: None)
+    assert swap_behind_a_dead_run(sessions, concurrent_edit_scenario) == "queued"
+
+
 def test_mutant_swap_that_does_not_look_for_a_run_is_lost(
     sessions, concurrent_edit_scenario, monkeypatch
 ):

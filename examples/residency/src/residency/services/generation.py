@@ -70,6 +70,8 @@ def require_blocks(session: Session, first_day: date, last_day: date) -> None:
 def start_next(session: Session) -> int | None:
     """Start the run that waits longest, unless one is running; whoever did has to complete it.
 
+    A run that was left behind is given up. If none is to come, swaps that wait wait no longer.
+
     Returns:
         The number of the run that was started, if one was.
     """
@@ -85,6 +87,7 @@ def start_next(session: Session) -> int | None:
         return None
     found = _first(session, "waiting")
     if found is None:
+        decide_queued(session)
         return None
     found.status, found.started_at = "running", now()
     session.flush()
