@@ -20,16 +20,14 @@ from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from datasets import *  # noqa: F403 - fixtures
+from engines import CROWD, roomy_engine, url_of
 from residency.services.generation import Draft, Place
 from residency.settings import Settings
-from residency.store.engine import make_engine
 from residency.store.models import Assignment, Base, Block, Person, RotationTemplate
 from residency.web.app import make_app
 from residency.web.observe import configure_logs
 
 MONDAY = date(2026, 1, 5)
-CROWD = 100
-"""How many callers there are where the requirements say a hundred."""
 
 
 @pytest.fixture(scope="session")
@@ -48,17 +46,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def database_engine(database: Database) -> Iterator[Engine]:
-    """An engine as production has it, with room and patience for a crowd on a busy machine."""
-    made = make_engine(
-        url_of(database), lock_seconds=30, pool_size=20, max_overflow=CROWD, pool_timeout=30
-    )
+    """The engine of this test's database: that of the service, with room for a crowd."""
+    made = roomy_engine(database)
     yield made
     made.dispose()
-
-
-def url_of(database: Database) -> str:
-    """Return a database's address, with its password."""
-    return database.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture

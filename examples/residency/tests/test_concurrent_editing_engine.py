@@ -10,6 +10,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from editing import WHOLE, note_of
+from engines import url_of
+from mutation import drop_constraint
 from residency.services.assignments import append_note
 from residency.store.engine import READ_ONLY, make_engine, reading
 from residency.store.models import Assignment
@@ -18,7 +20,7 @@ from residency.store.models import Assignment
 @contextmanager
 def an_engine(database, **options):
     """Make an engine on a test's database."""
-    made = make_engine(database.url.render_as_string(hide_password=False), **options)
+    made = make_engine(url_of(database), **options)
     try:
         yield made
     finally:

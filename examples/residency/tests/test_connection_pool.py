@@ -9,34 +9,29 @@ from time import monotonic
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pytest_concurrency import assert_slo
-from pytest_concurrency.db import EngineWatch, PoolWatch, find_leaks, open_server
+from pytest_concurrency import EngineWatch, PoolWatch, assert_slo
+from pytest_concurrency.db import find_leaks, open_server
 from sqlalchemy import create_engine, func, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import sessionmaker
 
+from engines import production_engine, url_of
 from mutation import NoLock
 from residency.services.background import Background, BorrowedSession
 from residency.services.plans import create_student, retried
-from residency.settings import Settings
 from residency.store.engine import make_engine, reading
 from residency.store.models import Base, Student
 from residency.store.pool import Waits
-from residency.web.app import engine_of
 
 ALL = 10
 """How many connections there are: 5 that are kept, 5 in overflow."""
 
 
-def production(url):
-    return engine_of(Settings(database_url=url.render_as_string(hide_password=False)))
-
-
 @pytest.fixture
 def database_engine(database):
     """The engine of the service with its settings as they are, in the place of the roomy one."""
-    made = production(database.url)
+    made = production_engine(database)
     yield made
     made.dispose()
 
@@ -142,9 +137,7 @@ def test_service_answers_503_and_recovers(serve, engine, concurrent_edit_scenari
 
 def test_mutant_without_a_limit_opens_as_many_as_there_are_callers(database):
     """2.5 mutant: with endless overflow an eleventh connection is opened, and a twelfth."""
-    endless = make_engine(
-        database.url.render_as_string(hide_password=False), pool_size=5, max_overflow=-1
-    )
+    endless = make_engine(url_of(database), pool_size=5, max_overflow=-1)
     with ExitStack() as stack:
         taken = [stack.enter_context(endless.connect()) for _ in range(ALL + 2)]
         assert len({id(one.connection.driver_connection) for one in taken}) == ALL + 2
@@ -153,7 +146,7 @@ def test_mutant_without_a_limit_opens_as_many_as_there_are_callers(database):
 
 def test_mutant_without_a_time_out_waits_for_ever(database):
     """2.5 mutant: where one pool has given up, one that has no time-out is waiting still."""
-    url = database.url.render_as_string(hide_password=False)
+    url = url_of(database)
     small = {"pool_size": 1, "max_overflow": 0}
     limited = make_engine(url, pool_timeout=0.1, **small)
     patient = make_engine(url, pool_timeout=10**5, **small)
@@ -235,16 +228,8 @@ def kill_idle(engine, database):
         with engine.connect() as connection:
             driver = connection.connection.driver_connection
         driver.close()
-        return
-    other = create_engine(database.url)
-    with other.begin() as connection:
-        connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
-    other.dispose()
+    else:
+        database.kill_connections()
 
 
 def test_killed_connection_is_replaced_unnoticed(engine, sessions, database):
@@ -269,7 +254,7 @@ def test_five_killed_connections_are_replaced_at_once(
 
 def test_mutant_without_pre_ping_hands_out_a_dead_connection(database):
     """2.5 mutant: without pre-ping the next caller gets the dead connection, and an error."""
-    plain = make_engine(database.url.render_as_string(hide_password=False), pool_pre_ping=False)
+    plain = make_engine(url_of(database), pool_pre_ping=False)
     try:
         with plain.connect():
             pass
@@ -283,16 +268,12 @@ def test_mutant_without_pre_ping_hands_out_a_dead_connection(database):
 @pytest.mark.backends("postgres")
 def test_connection_killed_in_a_transaction_loses_all_of_it(sessions, database):
     """2.5 recovery after a killed connection: half a transaction is not kept."""
-    killer = create_engine(database.url)
     with sessions() as session:
         create_student(session, name="Ann")
-        pid = session.scalar(text("SELECT pg_backend_pid()"))
-        with killer.begin() as connection:
-            connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        database.kill_connections()
         with pytest.raises(OperationalError):
             create_student(session, name="Bob")
         session.rollback()
-    killer.dispose()
     assert students(sessions) == 0
     add_student(sessions)
     assert students(sessions) == 1
@@ -329,7 +310,7 @@ def own_server(tmp_path):
 def test_database_restart_is_survived(own_server, concurrent_runner):
     """2.5 recovery after a restart: every connection is dead, and nobody notices afterwards."""
     with own_server.template("residency", Base.metadata.create_all).clone() as database:
-        engine = production(database.url)
+        engine = production_engine(database)
         sessions = sessionmaker(engine)
         add_student(sessions)
         with everything_taken(engine):
@@ -354,7 +335,7 @@ def test_sqlite_opened_again_has_all_that_was_committed(database, sessions):
     unfinished = sessions()
     create_student(unfinished, name="Bob")
     unfinished.close()
-    again = production(database.url)
+    again = production_engine(database)
     assert students(sessionmaker(again)) == 1
     again.dispose()
 
@@ -576,15 +557,12 @@ def test_mutant_that_counts_without_a_lock_is_found(interleave):
 @pytest.mark.backends("postgres")
 def test_mutant_that_tries_once_fails_with_its_connection(sessions, database):
     """2.5 mutant: what is not tried again is lost with the connection that was killed."""
-    killer = create_engine(database.url)
 
     def add(session):
-        pid = session.scalar(text("SELECT pg_backend_pid()"))
-        with killer.begin() as connection:
-            connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        session.connection()
+        database.kill_connections()
         create_student(session, name="Ann")
 
     with pytest.raises(OperationalError):
         retried(sessions, add, attempts=1)
-    killer.dispose()
     assert students(sessions) == 0

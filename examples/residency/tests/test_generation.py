@@ -25,11 +25,11 @@ from residency.services.generation import generate
 from residency.services.resilience import contingency
 from residency.solver import model as models
 from residency.solver import planner as planners
+from residency.solver import service as service_solver
 from residency.solver.model import Problem
 from residency.solver.planner import Limits, make_planner
 from residency.solver.plot import quality_svg
 from residency.store.models import Absence, Assignment, Person, RotationTemplate, ScheduleRun
-from residency.web import app
 
 BACKENDS = ("sqlite",)
 """What the solver finds does not depend on where the data is; what is written does."""
@@ -388,7 +388,7 @@ def test_mutant_service_without_a_guard_is_noticed(serve, sessions, monkeypatch)
         raise RuntimeError(message)
 
     monkeypatch.setattr(planners, "_search", fail)
-    monkeypatch.setattr(app, "guarded", lambda planner, _breaker: planner)
+    monkeypatch.setattr(service_solver, "guarded", lambda planner, _breaker: planner)
     with sessions.begin() as session:
         write(session, make_roster(TINY))
     service = serve(planner=None)

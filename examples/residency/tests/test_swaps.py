@@ -9,17 +9,18 @@ from random import Random
 
 import pytest
 from pytest_concurrency import assert_slo, dataset
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import sessionmaker
 
-from mutation import no_lock
+from engines import CROWD, roomy_engine
+from mutation import drop_constraint, no_lock
 from residency.domain.swaps import Shift, Taker, conflict
 from residency.services import matching, swaps
 from residency.services.errors import NotFound, SwapConflict
 from residency.services.matching import find_matches
 from residency.services.swaps import request_swap
-from residency.store.engine import make_engine, reading
+from residency.store.engine import reading
 from residency.store.models import (
     Absence,
     Assignment,
@@ -30,7 +31,6 @@ from residency.store.models import (
 )
 
 MONDAY = date(2026, 1, 5)
-CROWD = 100
 
 
 def fill(session, *, people, days, shifts_each, absent_every=0):
@@ -204,9 +204,8 @@ def sessions_on(large_dataset):
     made = []
 
     def get(data, **options):
-        url = large_dataset(data, **options).url.render_as_string(hide_password=False)
-        made.append(make_engine(url, lock_seconds=30, pool_size=20, max_overflow=CROWD))
-        return sessionmaker(made[-1], expire_on_commit=False)
+        engine = large_dataset(data, engine=roomy_engine, **options)
+        return sessionmaker(engine, expire_on_commit=False)
 
     yield get
     for engine in made:
@@ -481,7 +480,6 @@ def test_swap_whose_connection_is_killed_leaves_nothing(sessions, database, swap
     before = State.of(sessions)
     ann, bob = swap_scenario.faculty
     wish = {"assignment_id": swap_scenario.assignments[0], "owner_id": ann, "taker_id": bob}
-    killer = create_engine(database.url)
     with sessions() as session:
         request_swap(session, **wish)
         pid = session.scalar(text("SELECT pg_backend_pid()"))

@@ -17,8 +17,10 @@ from mcp import Client, StdioServerParameters
 from pytest_concurrency import PerfTimer, assert_slo
 from sqlalchemy import func, select
 
+from engines import production_engine
 from residency.services.idempotency import Claim
 from residency.settings import Settings
+from residency.store.engine import engine_of
 from residency.store.migrate import upgrade
 from residency.store.models import (
     Assignment,
@@ -34,7 +36,6 @@ from residency.store.models import (
 )
 from residency.tools import desk, long
 from residency.tools.server import make_server
-from residency.web.app import engine_of
 
 MONDAY = date(2026, 1, 5)
 READING = {
@@ -52,8 +53,7 @@ WEEK = {"first_day": f"{MONDAY}", "last_day": f"{MONDAY + timedelta(days=6)}"}
 @pytest.fixture
 def database_engine(database):
     """The engine with the pool that production has: five connections, and five more."""
-    url = database.url.render_as_string(hide_password=False)
-    made = engine_of(Settings(database_url=url, lock_seconds=30, pool_timeout=30))
+    made = production_engine(database, lock_seconds=30, pool_timeout=30)
     yield made
     made.dispose()
 

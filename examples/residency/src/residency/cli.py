@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from residency.settings import Settings
+from residency.store.engine import engine_of
 from residency.store.migrate import is_current, upgrade
 from residency.store.models import Person
-from residency.web.app import engine_of, make_app
+from residency.web.app import make_app
 from residency.web.observe import configure_logs
 from residency.web.tokens import ROLES
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from residency.domain.greedy import HalfDay, Need, Worker, fill
 from residency.services.errors import Refusal
 from residency.services.generation import Draft, Place, get_run, require_blocks
-from residency.services.locks import take_lock
 from residency.services.swaps import SCHEDULE_LOCK, is_generating
+from residency.store.locks import take_lock
 from residency.store.models import (
     Absence,
     Assignment,

@@ -11,9 +11,9 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from residency.services.errors import NotFound, NothingToPlan, RunOver
-from residency.services.locks import take_lock
 from residency.services.swaps import SCHEDULE_LOCK, decide_queued, is_generating
 from residency.store.engine import reading
+from residency.store.locks import take_lock
 from residency.store.models import Assignment, Block, ScheduleRun, now
 
 LONGEST_RUN = timedelta(minutes=15)

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from residency.services.errors import InProgress, KeyReused
-from residency.services.locks import take_lock
+from residency.store.locks import take_lock
 from residency.store.models import IdempotencyRecord, now
 
 LIFETIME = timedelta(hours=24)

@@ -18,7 +18,7 @@ from tenacity import (
 )
 
 from residency.services.errors import NotFound, VersionConflict
-from residency.services.locks import take_lock
+from residency.store.locks import take_lock
 from residency.store.models import EducationPlan, Student
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from residency.domain.swaps import Shift, Taker, conflict
 from residency.services.errors import NotFound, SwapConflict
-from residency.services.locks import take_lock
+from residency.store.locks import take_lock
 from residency.store.models import Absence, Assignment, Block, Person, ScheduleRun, SwapRequest
 
 SCHEDULE_LOCK = "schedule"

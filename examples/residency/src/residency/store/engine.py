@@ -8,6 +8,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from residency.settings import Settings
 from residency.store.pool import CountedPool
 
 LOCK_SECONDS = 5.0
@@ -15,6 +16,17 @@ LOCK_SECONDS = 5.0
 
 READ_ONLY: dict[str, Any] = {"postgresql_readonly": True, "sqlite_begin": "deferred"}
 """Execution options of transactions that only read: on SQLite they then wait for no writer."""
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Return an engine with the settings' database and pool."""
+    return make_engine(
+        settings.database_url,
+        lock_seconds=settings.lock_seconds,
+        pool_size=settings.pool_size,
+        max_overflow=settings.max_overflow,
+        pool_timeout=settings.pool_timeout,
+    )
 
 
 def make_engine(url: str, *, lock_seconds: float = LOCK_SECONDS, **options: Any) -> Engine:

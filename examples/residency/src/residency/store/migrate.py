@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 
-from residency.services.locks import lock_number
+from residency.store.locks import lock_number
 
 
 def upgrade(engine: Engine) -> None:

@@ -8,10 +8,10 @@ from mcp.server.mcpserver import MCPServer
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
+from residency.messages import NO_NUL, AssignmentAnswer, Number, SwapAnswer
 from residency.services.assignments import LONGEST_NOTE, append_note, edit_assignment
 from residency.services.swaps import request_swap as ask_for_swap
 from residency.tools.desk import Desk
-from residency.web.messages import NO_NUL, AssignmentAnswer, Number, SwapAnswer
 
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, open_world_hint=False)
 Note = Annotated[str, Field(max_length=LONGEST_NOTE, pattern=NO_NUL)]

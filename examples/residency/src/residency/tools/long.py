@@ -10,6 +10,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
 
+from residency.messages import NO_NUL, Day, GenerationRequest, NoTruth, RunAnswer, TaskAnswer
 from residency.services.digest import digest_step
 from residency.services.generation import begin_run, get_run, start_next, work_off
 from residency.services.idempotency import (
@@ -21,7 +22,6 @@ from residency.services.idempotency import (
 from residency.services.tasks import create_task, get_task, run_steps_async
 from residency.store.models import Base
 from residency.tools.desk import Desk, check_order, refusals_told
-from residency.web.messages import NO_NUL, Day, GenerationRequest, NoTruth, RunAnswer, TaskAnswer
 
 GENERATES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False

@@ -10,12 +10,12 @@ from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
+from residency.messages import NO_NUL, Day, NoTruth, Number, PersonAnswer, RunAnswer
 from residency.services.compliance import validate
 from residency.services.generation import get_run
 from residency.services.matching import Match, find_matches
 from residency.store.models import Assignment, Block, Person, RotationTemplate
 from residency.tools.desk import Desk, check_order
-from residency.web.messages import NO_NUL, Day, NoTruth, Number, PersonAnswer, RunAnswer
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 Limit = Annotated[int, Field(ge=1, le=200), NoTruth]

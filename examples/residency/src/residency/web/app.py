@@ -7,19 +7,18 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import date
 
 import structlog
 from fastapi import FastAPI
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import sessionmaker
 
-from residency.services.generation import Draft, Planner, work_off
+from residency.services.generation import Planner, work_off
 from residency.services.idempotency import clean_up
-from residency.services.resilience import Breaker, guarded
 from residency.settings import Settings
-from residency.store.engine import make_engine
+from residency.solver.service import service_planner
+from residency.store.engine import engine_of
 from residency.web import (
     assignments,
     compliance,
@@ -87,17 +86,6 @@ def make_app(
     return app
 
 
-def engine_of(settings: Settings) -> Engine:
-    """Return an engine with the settings' database and pool."""
-    return make_engine(
-        settings.database_url,
-        lock_seconds=settings.lock_seconds,
-        pool_size=settings.pool_size,
-        max_overflow=settings.max_overflow,
-        pool_timeout=settings.pool_timeout,
-    )
-
-
 def _state(
     stack: AsyncExitStack,
     settings: Settings,
@@ -117,7 +105,7 @@ def _state(
         settings=settings,
         engine=engine,
         sessions=sessionmaker(engine, expire_on_commit=False),
-        planner=planner or guarded(_solver(settings), Breaker("solver")),
+        planner=planner or service_planner(seconds=settings.solver_seconds),
         tokens=tokens.Tokens.of(settings),
         cache=cache,
         generations=generations,
@@ -144,15 +132,3 @@ def _clean_up(state: State) -> None:
         return
     if removed:
         logger.info("expired idempotency records removed", records=removed)
-
-
-def _solver(settings: Settings) -> Planner:
-    """Return the constraint solver, which is heavy, and loaded when it is first used."""
-
-    def plan(session: Session, first_day: date, last_day: date) -> Draft:
-        from residency.solver.planner import Limits, make_planner
-
-        planner = make_planner(Limits(seconds=settings.solver_seconds))
-        return planner(session, first_day, last_day)
-
-    return plan

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 from sqlalchemy import select
 
+from residency.messages import AssignmentAnswer, AssignmentEdit, Day, NoteLine, Number
 from residency.services.assignments import append_note, edit_assignment, get_assignment
 from residency.services.errors import NotFound
 from residency.store.models import Assignment, Block, RotationTemplate
-from residency.web.messages import AssignmentAnswer, AssignmentEdit, Day, NoteLine, Number
 from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, ROLES, SCHEDULED, allow
 

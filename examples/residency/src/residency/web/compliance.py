@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from residency.messages import Answer, Days
 from residency.services.compliance import validate
-from residency.web.messages import Answer, Days
 from residency.web.state import Shared
 from residency.web.tokens import ROLES, allow
 

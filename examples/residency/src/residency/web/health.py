@@ -6,8 +6,8 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from residency.messages import Health
 from residency.web.cache import GuardedCache
-from residency.web.messages import Health
 from residency.web.state import Shared
 
 router = APIRouter(tags=["health"])

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
+from residency.messages import PersonAnswer
 from residency.store.models import Person
-from residency.web.messages import PersonAnswer
 from residency.web.state import Shared
 from residency.web.tokens import ROLES, allow
 

@@ -8,10 +8,7 @@ from fastapi import APIRouter, Path, Query, status
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from residency.services.errors import NotFound
-from residency.services.plans import create_plan, create_student, latest_plan, retried
-from residency.store.models import EducationPlan
-from residency.web.messages import (
+from residency.messages import (
     AcademicYear,
     Number,
     PlanAnswer,
@@ -19,6 +16,9 @@ from residency.web.messages import (
     StudentAnswer,
     StudentRequest,
 )
+from residency.services.errors import NotFound
+from residency.services.plans import create_plan, create_student, latest_plan, retried
+from residency.store.models import EducationPlan
 from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, ROLES, allow
 

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 from pydantic import Field
 
+from residency.messages import Answer, Days, Number, RunAnswer
 from residency.services.fallback import deploy_fallback, roll_back
 from residency.services.resilience import burnout, contingency, defence
 from residency.web.compliance import Judged
-from residency.web.messages import Answer, Days, Number, RunAnswer
 from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, allow
 

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Header, Path, Response, status
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
+from residency.messages import GenerationRequest, Number, RunAnswer
 from residency.services.errors import NotFound
 from residency.services.generation import begin_run, get_run, start_next, work_off
 from residency.services.idempotency import create_request, mark_completed, recorded_answer
 from residency.solver.plot import quality_svg
 from residency.store.models import ScheduleRun
-from residency.web.messages import GenerationRequest, Number, RunAnswer
 from residency.web.state import Shared, State
 from residency.web.tokens import PLANNERS, ROLES, allow
 

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response, status
 from sqlalchemy import select
 
+from residency.messages import Number, SwapAnswer, SwapWish
 from residency.services.errors import NotFound
 from residency.services.swaps import request_swap
 from residency.store.models import SwapRequest
-from residency.web.messages import Number, SwapAnswer, SwapWish
 from residency.web.state import Shared
 from residency.web.tokens import ROLES, SCHEDULED, allow
 

@@ -9,10 +9,10 @@ import structlog
 from fastapi import APIRouter, Path, status
 from sqlalchemy import select
 
+from residency.messages import DigestAnswer, Number, TaskAnswer, TaskRequest
 from residency.services.digest import digest_step
 from residency.services.tasks import cancel_task, create_task, get_task, run_steps
 from residency.store.models import DigestLine
-from residency.web.messages import DigestAnswer, Number, TaskAnswer, TaskRequest
 from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, ROLES, allow
 

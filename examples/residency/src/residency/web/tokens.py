@@ -11,8 +11,8 @@ import jwt
 from fastapi import APIRouter, Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from residency.messages import TokenAnswer, TokenRequest
 from residency.settings import Settings
-from residency.web.messages import TokenAnswer, TokenRequest
 from residency.web.problems import Forbidden, Unauthenticated
 from residency.web.state import Shared
 
