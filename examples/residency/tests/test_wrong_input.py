@@ -437,6 +437,28 @@ def test_strange_json_is_refused_or_kept_whole(service, name):
         assert plans[0]["content"] == json.loads(content)["content"]
 
 
+TEXTS = {
+    "name": ("POST", "/students", {}, "name"),
+    "note": ("PATCH", "/assignments/1", {"version": 1}, "note"),
+    "line": ("POST", "/assignments/1/notes", {}, "text"),
+    "user": ("POST", "/token", {"password": "x"}, "user"),
+    "password": ("POST", "/token", {"user": "admin"}, "password"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize("text", ["\ud83d", "a\0b"], ids=["half a pair", "NUL"])
+def test_text_that_nothing_can_keep_is_refused(serve, concurrent_edit_scenario, name, text):
+    """Wrong input: half of a surrogate pair, which no encoding has, and NUL, which no column has."""
+    service = serve(demo_password="synthetic")
+    method, path, body, field = TEXTS[name]
+    content = json.dumps({**body, field: text})
+    headers = {"Content-Type": "application/json"}
+    answer = service.request(method, path, content=content, headers=headers)
+    assert answer.status_code == 422
+    assert f"body.{field}: " in answer.json()["detail"]
+
+
 def test_run_without_blocks_is_refused_by_the_service_too(sessions):
     """Wrong input: the service refuses by itself what the endpoint would have passed on."""
     with sessions.begin() as session, pytest.raises(NothingToPlan, match="There are no blocks"):

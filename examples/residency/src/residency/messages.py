@@ -231,8 +231,8 @@ class DigestAnswer(Answer):
 class TokenRequest(Message):
     """Who wants a token."""
 
-    user: str
-    password: str
+    user: Name
+    password: Annotated[str, Field(max_length=200, pattern=NO_NUL)]
 
 
 class TokenAnswer(BaseModel):
