@@ -36,14 +36,6 @@ def database_schema() -> MetaData:
     return Base.metadata
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is not marked for a back end on those of its module, or else on both."""
-    marked = metafunc.definition.get_closest_marker("backends")
-    if "database_backend" in metafunc.fixturenames and marked is None:
-        names = getattr(metafunc.module, "BACKENDS", ("sqlite", "postgres"))
-        metafunc.parametrize("database_backend", names, indirect=True)
-
-
 @pytest.fixture
 def database_engine(database: Database) -> Iterator[Engine]:
     """The engine of this test's database: that of the service, with room for a crowd."""

@@ -17,13 +17,6 @@ from residency.data.roster import (
     make_people,
     make_templates,
 )
-from residency.store.models import Base
-
-
-@pytest.fixture(scope="session")
-def database_schema():
-    """The tables of every test's database."""
-    return Base.metadata
 
 
 def part(**rows):

@@ -23,7 +23,7 @@ from residency.web import limits
 from residency.web.cache import GuardedCache, NoCache, RedisCache, make_cache
 from residency.web.limits import RateLimit
 
-BACKENDS = ("sqlite",)
+pytestmark = pytest.mark.backends("sqlite")
 """One is enough for what is kept elsewhere."""
 
 

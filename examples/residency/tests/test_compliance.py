@@ -22,7 +22,6 @@ from residency.domain.supervision import faculty_needed, unsupervised
 from residency.services.compliance import Plan, validate
 from residency.store.models import Assignment, Block, Person, RotationTemplate
 
-both = pytest.mark.backends("sqlite", "postgres")
 SIZES = {"small_dataset": SMALL, "medium_dataset": MEDIUM, "large_assignment_dataset": LARGE,
          "huge_dataset": HUGE}  # fmt: skip
 ALL_SIZES = {**SIZES, "vast_dataset": VAST}
@@ -43,27 +42,23 @@ def count(engine, what, *where):
 # --- the datasets ---
 
 
-@both
 def test_resident_dataset_has_the_years_asked_for(large_resident_dataset):
     """2.4: 100 residents, 40 of year 1, 35 of year 2, 25 of year 3."""
     years = [count(large_resident_dataset, Person, Person.year == year) for year in (1, 2, 3)]
     assert years == [40, 35, 25]
 
 
-@both
 def test_faculty_dataset_has_thirty(large_faculty_dataset):
     """2.4: 30 faculty."""
     assert count(large_faculty_dataset, Person, Person.role == "faculty") == 30
 
 
-@both
 def test_template_and_block_datasets(large_rotation_template, four_week_blocks):
     """2.4: rotation templates, and 56 half-day blocks for four weeks."""
     assert count(large_rotation_template, RotationTemplate) == 6
     assert count(four_week_blocks, Block) == 56
 
 
-@both
 @pytest.mark.parametrize("name", SIZES)
 def test_planned_datasets_are_compliant(request, large_dataset, name):
     """2.4: 700, 2,800, 5,600 and 16,800 assignments, none of which breaks a rule."""
@@ -132,7 +127,6 @@ def test_supervision_as_by_brute_force(blocks):
 # --- violations, explained ---
 
 
-@both
 def test_long_week_is_explained(small_dataset):
     """2.4: a violation of 80 hours names the person, the dates, the measured hours, the rule."""
     with Session(small_dataset) as session:
@@ -147,7 +141,6 @@ def test_long_week_is_explained(small_dataset):
     )
 
 
-@both
 def test_missing_faculty_are_explained(small_dataset):
     """2.4: a violation of supervision names the block, who is there and who is needed."""
     with Session(small_dataset) as session:
@@ -162,7 +155,6 @@ def test_missing_faculty_are_explained(small_dataset):
     assert found.detail.startswith("2026-01-05 AM: 0 faculty for ")
 
 
-@both
 def test_everybody_violating_is_found(database_engine):
     """2.4, edge: all residents violate all three rules, in every block."""
     size = Size(residents=10, weeks=4)
@@ -177,7 +169,6 @@ def test_everybody_violating_is_found(database_engine):
     }
 
 
-@both
 def test_nobody_assigned_is_compliant(database_engine):
     """2.4, edge: people and blocks, but no assignment."""
     with Session(database_engine) as session:
@@ -187,13 +178,11 @@ def test_nobody_assigned_is_compliant(database_engine):
     assert (report.assignments, report.is_compliant) == (0, True)
 
 
-@both
 def test_empty_database_is_compliant(database_engine):
     """2.4, edge: nothing there at all."""
     assert check(database_engine).is_compliant
 
 
-@both
 def test_all_times_are_judged_as_the_days_with_blocks(small_dataset):
     """2.4, edge: asked about years 1 to 9999, the answer is that of the weeks around the blocks."""
     with Session(small_dataset) as session:
@@ -208,7 +197,6 @@ def test_all_times_are_judged_as_the_days_with_blocks(small_dataset):
     assert memory.peak_bytes < 50_000_000
 
 
-@both
 def test_one_resident_alone(database_engine):
     """2.4, edge: one resident, nobody to supervise them."""
     size = Size(residents=1, weeks=1)
@@ -223,7 +211,6 @@ def test_one_resident_alone(database_engine):
 # --- under load ---
 
 
-@both
 def test_four_statements_at_every_size(small_dataset, huge_dataset):
     """2.4: the rules are computed set-wise, not row by row."""
     for engine, size in ((small_dataset, SMALL), (huge_dataset, HUGE)):
@@ -235,7 +222,6 @@ def test_four_statements_at_every_size(small_dataset, huge_dataset):
         assert len([one for one in statements if one[2].startswith("SELECT")]) == 4
 
 
-@both
 @pytest.mark.performance
 @pytest.mark.parametrize(
     ("name", "bar"),
@@ -256,7 +242,6 @@ def test_a_hundredth_of_each_bar(request, large_dataset, perf_timer, name, bar):
     assert_slo(perf_timer, bar)
 
 
-@both
 @pytest.mark.performance
 @pytest.mark.slo("compliance", tier="normal")
 def test_validation_keeps_its_objective(large_assignment_dataset, perf_timer):
@@ -266,7 +251,6 @@ def test_validation_keeps_its_objective(large_assignment_dataset, perf_timer):
             check(large_assignment_dataset)
 
 
-@both
 @pytest.mark.concurrent
 @pytest.mark.performance
 def test_ten_validations_at_once(large_assignment_dataset, concurrent_runner):
@@ -278,7 +262,6 @@ def test_ten_validations_at_once(large_assignment_dataset, concurrent_runner):
     assert outcome.wall_time < 10
 
 
-@both
 @pytest.mark.performance
 def test_memory_of_the_huge_dataset(huge_dataset):
     """2.4: under 500 MB."""
@@ -287,7 +270,6 @@ def test_memory_of_the_huge_dataset(huge_dataset):
     assert memory.peak_bytes < 100_000_000
 
 
-@both
 @pytest.mark.slow
 @pytest.mark.performance
 def test_time_grows_linearly(request, large_dataset):
@@ -300,7 +282,6 @@ def test_time_grows_linearly(request, large_dataset):
 # --- over HTTP ---
 
 
-@both
 def test_compliance_over_http(service, sessions):
     """2.4: the endpoint tells each violation with person, dates, measured value and rule."""
     with sessions.begin() as session:

@@ -31,7 +31,7 @@ from residency.solver.planner import Limits, make_planner
 from residency.solver.plot import quality_svg
 from residency.store.models import Absence, Assignment, Person, RotationTemplate, ScheduleRun
 
-BACKENDS = ("sqlite",)
+pytestmark = pytest.mark.backends("sqlite")
 """What the solver finds does not depend on where the data is; what is written does."""
 both = pytest.mark.backends("sqlite", "postgres")
 TINY = Size(residents=8, weeks=1)

@@ -35,7 +35,6 @@ from residency.services.resilience import (
 )
 from residency.store.models import Assignment, Block, ScheduleRun
 
-both = pytest.mark.backends("sqlite", "postgres")
 FOUR_WEEKS = {"first_day": FIRST_DAY, "last_day": LARGE.last_day}
 TINY = Size(residents=8, weeks=1)
 WEEK = {"first_day": FIRST_DAY, "last_day": FIRST_DAY + timedelta(days=6)}
@@ -79,7 +78,6 @@ def named(loss):
 # --- contingency ---
 
 
-@both
 def test_contingency_as_by_brute_force(small_dataset):
     """2.7: N-1 and N-2 name the blocks that taking people out one by one would break."""
     with Session(small_dataset) as session:
@@ -102,7 +100,6 @@ def test_contingency_as_by_brute_force(small_dataset):
 
 
 @pytest.mark.performance
-@both
 def test_contingency_of_all_pairs_of_130_people(large_assignment_dataset, perf_timer):
     """2.7: all 130 singles and 8,385 pairs under 5 s; ours under 0.5 s."""
     with Session(large_assignment_dataset) as session:
@@ -115,7 +112,6 @@ def test_contingency_of_all_pairs_of_130_people(large_assignment_dataset, perf_t
     assert_slo(perf_timer, "p50 < 500ms")
 
 
-@both
 def test_nobody_planned_is_no_loss(database_engine):
     """2.7, edge: without people, and without blocks, nothing breaks and nothing is divided by."""
     with Session(database_engine) as session:
@@ -125,7 +121,6 @@ def test_nobody_planned_is_no_loss(database_engine):
         assert burnout(session, **FOUR_WEEKS).reproduction_number == 0.0
 
 
-@both
 def test_all_times_are_those_with_blocks(small_dataset):
     """2.7, edge: asked about years 1 to 9999, the answers are those of the planned weeks."""
     always = {"first_day": date.min, "last_day": date.max}
@@ -153,7 +148,6 @@ def test_mutant_that_counts_only_heads_is_noticed(monkeypatch):
 
 
 @pytest.mark.performance
-@both
 def test_defence_is_rated_within_a_second(large_assignment_dataset, perf_timer):
     """2.7: the defence-level score under 1 s."""
     with Session(large_assignment_dataset) as session:
@@ -201,7 +195,6 @@ def test_reproduction_number_is_that_of_generations():
 
 
 @pytest.mark.performance
-@both
 def test_burnout_of_130_people(large_assignment_dataset, perf_timer):
     """2.7: the burnout reproduction number over the contact network under 10 s; ours under 1 s."""
     with Session(large_assignment_dataset) as session:
@@ -449,7 +442,6 @@ def snapshot(session):
     return session.execute(select(*columns).order_by(Assignment.id)).all()
 
 
-@both
 def test_fallback_is_deployed_and_rolled_back(large_assignment_dataset):
     """2.7: a fallback without three residents covers everything, and is taken back without trace."""
     with Session(large_assignment_dataset) as session:
@@ -475,7 +467,6 @@ def test_fallback_is_deployed_and_rolled_back(large_assignment_dataset):
         assert free.id > 5_600
 
 
-@both
 def test_fallback_over_http(service, sessions):
     """2.7: deployed and rolled back over HTTP; the answers tell what it filled, not what it keeps."""
     with sessions.begin() as session:
@@ -499,7 +490,6 @@ def test_fallback_over_http(service, sessions):
     )
 
 
-@both
 def test_fallback_without_blocks_is_refused(service):
     """2.7: days without blocks are refused with what to name, and no run is entered."""
     days = {"first_day": "2031-01-05", "last_day": "2031-01-06"}
@@ -508,7 +498,6 @@ def test_fallback_without_blocks_is_refused(service):
     assert service.get("/schedule-runs").json() == []
 
 
-@both
 def test_calculations_over_http(service, sessions):
     """2.7: contingency, defence and burnout as the service works them out."""
     with sessions.begin() as session:
@@ -577,7 +566,6 @@ def test_two_fallbacks_at_once_both_go_back(small_dataset, concurrent_runner):
         assert snapshot(session) == before
 
 
-@both
 def test_fallback_waits_for_whoever_changes_the_schedule(separate_sessions, sessions):
     """2.7: a deployment waits for one that is not committed yet, and replaces what that one made."""
     with sessions.begin() as session:
@@ -623,7 +611,6 @@ def test_mutant_fallback_that_ignores_a_generation_is_noticed(small_dataset, mon
         assert act().status in {"done", "rolled back"}
 
 
-@both
 def test_fallback_waits_for_a_generation(small_dataset):
     """2.7: a fallback that a running generation would replace is refused; nothing is changed."""
     with Session(small_dataset) as session:
@@ -643,7 +630,6 @@ def let_a_newer_one_replace(session, run):
     return run.id
 
 
-@both
 def test_replaced_fallback_is_not_rolled_back(small_dataset):
     """2.7: what a newer schedule replaced is not put in its place again, nor twice put back."""
     with Session(small_dataset) as session:
@@ -665,7 +651,6 @@ def test_mutant_that_rolls_back_anything_is_noticed(small_dataset, monkeypatch):
         assert {row.note for row in snapshot(session)} == {""}
 
 
-@both
 def test_fallback_is_whole_or_not_there(small_dataset, monkeypatch):
     """2.7: a deployment that fails half-way leaves what was planned."""
     draft = Draft(places=[fallback.Place(block_id=0, person_id=1, template_id=1)], statistics={})

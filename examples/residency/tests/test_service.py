@@ -30,7 +30,7 @@ MONDAY = date(2026, 1, 5)
 DAYS = {"first_day": "2026-01-05", "last_day": "2026-01-06"}
 
 
-BACKENDS = ("sqlite",)
+pytestmark = pytest.mark.backends("sqlite")
 """One is enough for what HTTP looks like."""
 
 

@@ -201,15 +201,12 @@ def turned(wish):
 @pytest.fixture
 def sessions_on(large_dataset):
     """Sessions on a dataset, with an engine as the service has it."""
-    made = []
 
     def get(data, **options):
         engine = large_dataset(data, engine=roomy_engine, **options)
         return sessionmaker(engine, expire_on_commit=False)
 
-    yield get
-    for engine in made:
-        engine.dispose()
+    return get
 
 
 @pytest.fixture
@@ -482,13 +479,10 @@ def test_swap_whose_connection_is_killed_leaves_nothing(sessions, database, swap
     wish = {"assignment_id": swap_scenario.assignments[0], "owner_id": ann, "taker_id": bob}
     with sessions() as session:
         request_swap(session, **wish)
-        pid = session.scalar(text("SELECT pg_backend_pid()"))
-        with killer.begin() as connection:
-            connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        database.kill_connections()
         with pytest.raises(OperationalError):
             session.commit()
         session.rollback()
-    killer.dispose()
     assert check_consistent(before, sessions) == 0
     assert swap(sessions, wish) == "done"
 
@@ -605,15 +599,12 @@ def test_mutant_without_the_rule_is_stopped_by_the_constraint(
     assert check_consistent(before, sessions) == 0
 
 
-@pytest.mark.backends("postgres")
 def test_mutant_without_rule_and_constraint_is_noticed(
     sessions, engine, concurrent_edit_scenario, monkeypatch
 ):
     """2.6 mutant: with neither rule nor constraint somebody is in two places, and is found."""
     before = State.of(sessions)
-    with engine.begin() as connection:
-        name = "uq_assignment_block_id_person_id"
-        connection.execute(text(f"ALTER TABLE assignment DROP CONSTRAINT {name}"))
+    drop_constraint(engine, "assignment", "uq_assignment_block_id_person_id")
     with sessions() as session:
         double_bookings(session, concurrent_edit_scenario, monkeypatch)
     with sessions() as session:
