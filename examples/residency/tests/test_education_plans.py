@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from tenacity import (
     retry_always,
@@ -15,7 +15,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from mutation import no_lock
+from mutation import drop_constraint, no_lock
 from residency.services import plans
 from residency.services.errors import NotFound, VersionConflict
 from residency.services.plans import (
@@ -374,15 +374,24 @@ def test_mutant_without_the_lock_gives_one_number_twice(separate_sessions, stude
             waiting.result()
 
 
+UNIQUE = ("education_plan", "uq_education_plan_student_id_academic_year_version")
+
+
+def test_mutant_without_the_constraint_keeps_a_number_twice(sessions, engine, student, monkeypatch):
+    """2.3 mutant: without the constraint a number that was given twice is kept twice."""
+    monkeypatch.setattr(plans, "get_next_version_number", lambda *_, **__: 1)
+    drop_constraint(engine, *UNIQUE)
+    assert [add_once(sessions, student) for _ in range(2)] == [1, 1]
+    assert versions(sessions, student) != chain(2)
+
+
 @pytest.mark.backends("postgres")
 def test_mutant_without_lock_and_constraint_keeps_duplicates(
     separate_sessions, sessions, engine, student, monkeypatch
 ):
     """2.3 mutant: without the constraint too, version 1 is there twice, and the chain shows it."""
     forget_lock(monkeypatch)
-    name = "uq_education_plan_student_id_academic_year_version"
-    with engine.begin() as connection:
-        connection.execute(text(f"ALTER TABLE education_plan DROP CONSTRAINT {name}"))
+    drop_constraint(engine, *UNIQUE)
     with separate_sessions("ann", "bob") as (ann, bob):
         assert add(ann, student) == 1
         assert bob.start(add, student).result() == 1

@@ -9,9 +9,9 @@ from itertools import pairwise
 import httpx
 import pytest
 from sqlalchemy import func, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, MultipleResultsFound
 
-from mutation import ALWAYS, NEVER, no_lock, rewritten
+from mutation import ALWAYS, NEVER, drop_constraint, no_lock, rewritten
 from residency.services import idempotency
 from residency.services.errors import InProgress, KeyReused
 from residency.services.idempotency import (
@@ -430,16 +430,21 @@ def check_then_insert(session, *, key, body):
     return Claim(record=record, is_new=True)
 
 
+UNIQUE = ("idempotency_record", "uq_idempotency_record_key_body_hash")
+
+
+def test_mutant_without_the_unique_constraint_claims_twice(sessions, engine):
+    """2.1 mutant: nothing conflicts on insertion then, and the second claim finds two records."""
+    drop_constraint(engine, *UNIQUE)
+    claim(sessions)
+    with pytest.raises(MultipleResultsFound):
+        claim(sessions)
+
+
 @pytest.mark.backends("postgres")
 def test_mutant_without_the_unique_constraint_keeps_two_records(separate_sessions, engine):
     """2.1 mutant: looking before inserting is no protection; the constraint is the last one."""
-    drop = text(
-        "ALTER TABLE idempotency_record DROP CONSTRAINT {}".format(
-            "uq_idempotency_record_key_body_hash"
-        )
-    )
-    with engine.begin() as connection:
-        connection.execute(drop)
+    drop_constraint(engine, *UNIQUE)
     with separate_sessions("ann", "bob") as (ann, bob):
         assert check_then_insert(ann, key="k1", body=BODY).is_new
         assert bob.start(check_then_insert, key="k1", body=BODY).result().is_new
