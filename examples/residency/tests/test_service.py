@@ -11,16 +11,22 @@ import httpx
 import jwt
 import pytest
 import structlog
+from fastapi.exceptions import RequestValidationError
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
 
 from residency.services.assignments import append_note
+from residency.services.errors import Refusal
 from residency.services.generation import begin_run
 from residency.services.idempotency import create_request
 from residency.services.tasks import create_task
 from residency.settings import Settings
 from residency.store.models import IdempotencyRecord, ScheduleRun, Task
-from residency.web import tasks, tokens
+from residency.web import app as applications
+from residency.web import problems, tasks, tokens
 from residency.web.app import make_app
 from residency.web.tokens import ROLES, Tokens
 
@@ -274,6 +280,74 @@ def test_writer_that_waits_too_long_is_503(serve, separate_sessions, concurrent_
         assert answer.json()["detail"] == "Nothing was changed."
         hog.rollback()
     assert service.get("/assignments/1").json()["note"] == ""
+
+
+FAULTS = {
+    "overtaken": (IntegrityError("INSERT", {}, Exception()), 409, "Overtaken"),
+    "crowded": (PoolTimeout(), 503, "Too busy"),
+    "locked": (OperationalError("UPDATE", {}, Exception()), 503, "The database does not answer"),
+}
+
+
+def let_people_fail(monkeypatch, error):
+    """Let the endpoint of people raise an error."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("residency.web.people.select", fail)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_the_database_refuses_is_no_fault(service, monkeypatch, name):
+    """Problems: a constraint is 409, a full pool or a lock is 503, each with what to do."""
+    error, status, title = FAULTS[name]
+    let_people_fail(monkeypatch, error)
+    answer = service.get("/people")
+    assert (answer.status_code, answer.json()["title"]) == (status, title)
+    assert "again" in answer.json()["advice"]
+    assert answer.headers.get("Retry-After") == ("1" if status == 503 else None)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_mutant_without_database_handlers_calls_it_a_fault(serve, monkeypatch, name):
+    """Problems mutant: without the handlers whoever only has to wait is told of a fault."""
+    monkeypatch.setattr(problems, "_add_database_handlers", lambda _app: None)
+    let_people_fail(monkeypatch, FAULTS[name][0])
+    assert serve().get("/people").status_code == 500
+
+
+PROBLEMS = {
+    Refusal: ("/assignments/7", 404),
+    RequestValidationError: ("/assignments/x", 422),
+    HTTPException: ("/shifts", 404),
+}
+
+
+def is_problem(answer, status):
+    """Say whether an answer is a problem document of a status."""
+    return (answer.status_code, answer.headers["Content-Type"]) == (status, problems.MEDIA_TYPE)
+
+
+@pytest.mark.parametrize("kind", PROBLEMS)
+def test_mutant_without_a_handler_answers_otherwise(service, serve, monkeypatch, kind):
+    """Problems mutant: what is refused, unreadable or not there each has its own handler."""
+    path, status = PROBLEMS[kind]
+    assert is_problem(service.get(path), status)
+
+    def forget(app):
+        problems.add_problem_handlers(app)
+        app.exception_handlers.pop(kind)
+
+    monkeypatch.setattr(applications, "add_problem_handlers", forget)
+    assert not is_problem(serve().get(path), status)
+
+
+def test_mutant_without_a_last_resort_answers_without_a_problem(serve, monkeypatch):
+    """Problems mutant: without it an unforeseen error is a line of text that says nothing."""
+    let_people_fail(monkeypatch, ZeroDivisionError())
+    monkeypatch.setattr(applications, "LastResort", lambda app: app)
+    assert not is_problem(serve().get("/people"), 500)
 
 
 # --- beginning and end ---
