@@ -3,10 +3,11 @@
 import pytest
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo.assertions import MissedObjective, Policy
-from pytest_concurrency.slo.goals import Goal, assert_goals, check_run_tier, read_goals
+from pytest_concurrency.slo.assertions import MissedObjective, Policy, assert_goals, assert_slo
+from pytest_concurrency.slo.goals import Goal, check_run_tier, read_goals, split_texts
 from pytest_concurrency.slo.grammar import parse_objective
 from pytest_concurrency.slo.named import read_slo
+from pytest_concurrency.slo.perf import PerfTimer
 from pytest_concurrency.slo.verdicts import Verdict
 
 SLOS = {
@@ -123,3 +124,79 @@ def test_what_was_decided_stays_decided():
 
     assert isinstance(verdict, Verdict)
     assert (verdict.state, verdict.slo, verdict.calls) == ("met", "api", 100)
+
+
+def test_call_takes_names():
+    """A call takes what a marker takes, and its verdicts know where they came from."""
+    policy = Policy(slos=SLOS, tier="under load")
+    verdicts = assert_slo([0.01] * 100, "api", parse_objective("max < 1s"), policy=policy)
+
+    assert [(str(v.objective), v.slo, v.tier, v.state) for v in verdicts] == [
+        ("errors < 5%", "api", "under load", "met"),
+        ("p95 < 2s", "api", "under load", "met"),
+        ("max < 1s", "", "", "met"),
+    ]
+    with pytest.raises(MissedObjective):
+        assert_slo([0.01] * 100, "api", tier="normal", policy=policy)
+
+
+@pytest.mark.parametrize(
+    ("texts", "tier", "message"),
+    [
+        (["apy"], "", "there is no SLO 'apy'. Write 'api'."),
+        (
+            ["p95 < 1s"],
+            "strict",
+            "tier='strict': only named SLOs have tiers. Name one, or leave tier= out.",
+        ),
+        (
+            ["load"],
+            "strickt",
+            "SLO 'load' has no tier 'strickt'. It has: strict. Write 'strict'.",
+        ),
+        (["latency"], "", "'latency': there is no comparison. Write 'p95 < 50ms'."),
+    ],
+)
+def test_call_refuses_what_is_neither(texts, tier, message):
+    """A word that people take for a figure is not taken for a name."""
+    with pytest.raises(UsageError) as refused:
+        assert_slo([0.01] * 100, *texts, tier=tier, policy=Policy(slos=SLOS))
+
+    assert str(refused.value) == message
+
+
+def test_call_without_any_slo_says_where_to_write_it():
+    """Where none is written down, the text is the table to add."""
+    with pytest.raises(UsageError) as refused:
+        assert_slo([0.01] * 100, "api", policy=Policy())
+
+    assert str(refused.value) == (
+        "there is no SLO 'api', and none is written down. "
+        "Write [tool.pytest_concurrency.slo.api] into pyproject.toml."
+    )
+
+
+def test_timer_decides_about_names():
+    """Collecting takes a name, and leaves what no call decides to the end of the test."""
+    slo = read_slo(
+        "all", {"objectives": ["p50 < 1s", "memory < 5GB", "lock wait p50 < 1s"]}, where="f"
+    )
+    timer = PerfTimer(policy=Policy(slos={"all": slo}), takes_out_waits=False)
+    for _ in timer.until_decided("all", max_calls=20):
+        with timer:
+            pass
+
+    assert [str(objective) for objective in timer.decided] == ["p50 < 1s"]
+
+
+@pytest.mark.parametrize(
+    ("line", "texts"),
+    [
+        ("p95 < 1s", ["p95 < 1s"]),
+        ("p95{a=b, c=d} < 1s,api\n errors < 1% ;", ["p95{a=b, c=d} < 1s", "api", "errors < 1%"]),
+        (" , ", []),
+    ],
+)
+def test_line_is_split_between_objectives(line, texts):
+    """Commas, semicolons and lines part objectives, but not the tags of one."""
+    assert split_texts(line) == texts

@@ -48,6 +48,16 @@ def test_verdicts_carry_name_and_tier():
     ]
 
 
+def test_tier_that_speaks_of_what_was_not_measured_is_undecided():
+    """One tier without evidence does not keep the others from being told."""
+    tiers = {"fast": ["p95 < 5s"], "small": ["memory < 5MB"]}
+
+    assert read_slo("api", {"tiers": tiers}, where="x").held(calls(1.0)) == {
+        "fast": "met",
+        "small": "undecided",
+    }
+
+
 def test_the_report_says_which_tiers_held():
     """Each tier is met, missed or undecided as a whole."""
     slo = read_slo("api", API, where="x")

@@ -41,7 +41,7 @@ class Alone:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         """Run a timed test with no other beside it; wait outside of any other plugin's time."""
-        if "performance" not in item.keywords:
+        if item.get_closest_marker("performance") is None:
             with self._exclusive.shared():
                 return (yield)
         with self._exclusive.alone() as waited:

@@ -145,6 +145,10 @@ def check_slo_options(config: pytest.Config) -> None:
         from pytest_concurrency.plugin.objectives import named_slos
 
         named_slos(config)
+    if read(config, "slo_objectives"):
+        from pytest_concurrency.plugin.unmarked import join_unmarked
+
+        join_unmarked(config)
     if read(config, "slo_baseline") or read(config, "slo_baseline_update"):
         from pytest_concurrency.plugin.baseline import join_baseline
 

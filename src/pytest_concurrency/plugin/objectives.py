@@ -24,9 +24,6 @@ slos_key: pytest.StashKey[Mapping[str, NamedSlo]] = pytest.StashKey()
 memory_key: pytest.StashKey[int] = pytest.StashKey()
 """On an item: the peak of its memory, in bytes."""
 
-NOT_WHILE_COLLECTING = frozenset({"memory", "pool", "checks"})
-"""What is known only when the test has ended, so that no number of calls decides it."""
-
 
 def slo_policy(item: pytest.Item) -> Policy:
     """Return how a test's verdicts are reached and what follows from them."""
@@ -48,6 +45,9 @@ def slo_policy(item: pytest.Item) -> Policy:
         collect=against.collector_of(item),
         reference_ns=canary.reference_ns(config),
         on_canary=lambda fastest_ns: canary.note_fastest(config, fastest_ns),
+        slos=named_slos(config),
+        tier=run_tier_of(config),
+        on_goals=lambda source, goals: verdicts.note_tiers(item, source, goals),
     )
 
 
@@ -67,7 +67,7 @@ def goals_of(item: pytest.Item) -> list[Goal]:
     from pytest_concurrency.slo.goals import read_goals
 
     goals: list[Goal] = []
-    slos, run_tier = named_slos(item.config), _run_tier(item.config)
+    slos, run_tier = named_slos(item.config), run_tier_of(item.config)
     where = f"{item.nodeid}: slo"
     for mark in item.iter_markers("slo"):
         tier = mark.kwargs.get("tier", "")
@@ -82,7 +82,8 @@ def _with_where(text: str, where: str) -> str:
     return text if text.startswith(where) else f"{where}: {text}"
 
 
-def _run_tier(config: pytest.Config) -> str:
+def run_tier_of(config: pytest.Config) -> str:
+    """Return the tier that the run asks for, empty if none."""
     return str(read(config, "slo_tier") or "")
 
 
@@ -105,7 +106,7 @@ def named_slos(config: pytest.Config) -> Mapping[str, NamedSlo]:
                 found.update(load_slos(project))
             if given:
                 found.update(load_slos(from_root(config, "slo_file", given)))
-            check_run_tier(found, _run_tier(config))
+            check_run_tier(found, run_tier_of(config))
         except (UsageError, MissingExtra) as error:
             raise pytest.UsageError(str(error)) from None
         config.stash[slos_key] = found
@@ -164,8 +165,7 @@ def judge_item(item: pytest.Item, seconds: float) -> None:
 
 def _judge(item: pytest.Item, seconds: float) -> None:
     from pytest_concurrency.plugin.measured import complete, evidence_of_item
-    from pytest_concurrency.plugin.verdicts import note_tiers
-    from pytest_concurrency.slo.goals import assert_goals
+    from pytest_concurrency.slo.assertions import assert_goals
 
     timer = item.stash.get(timer_key, None)
     source: Evidence | PerfTimer
@@ -174,9 +174,7 @@ def _judge(item: pytest.Item, seconds: float) -> None:
         source = timer
     else:
         source = evidence_of_item(item, seconds)
-    goals = goals_of(item)
-    note_tiers(item, source, goals)
-    assert_goals(source, goals, slo_policy(item))
+    assert_goals(source, goals_of(item), slo_policy(item))
 
 
 def make_timer(item: pytest.Item) -> PerfTimer:
@@ -185,10 +183,7 @@ def make_timer(item: pytest.Item) -> PerfTimer:
     from pytest_concurrency.slo.perf import PerfTimer
 
     join(item.config)
-    every = [goal.objective for goal in goals_of(item)]
-    decidable = [
-        each for each in every if each.metric not in NOT_WHILE_COLLECTING and not each.series
-    ]
+    decidable = [goal.objective for goal in goals_of(item) if goal.is_decided_by_calls]
     timer = PerfTimer(item.nodeid, objectives=decidable, policy=slo_policy(item))
     item.stash[timer_key] = timer
     open_journal(item.config)

@@ -169,6 +169,14 @@ OPTIONS = (
         help="What an objective does that the samples cannot decide.",
     ),
     Option(
+        "--slo-objectives",
+        kind="text",
+        default="",
+        metavar="TEXT,TEXT",
+        help="What every test marked performance is held against that has no marker slo: "
+        "objectives such as 'p95 < 50ms', and names of SLOs.",
+    ),
+    Option(
         "--slo-tier",
         kind="text",
         default="",

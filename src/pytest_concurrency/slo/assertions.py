@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from pytest_concurrency.errors import BrokenPromise, UsageError, is_on_purpose, nearest
-from pytest_concurrency.slo.evidence import Source, evidence_of
-from pytest_concurrency.slo.grammar import as_objective
-from pytest_concurrency.slo.judging import judge
+from pytest_concurrency.slo.evidence import Source
+from pytest_concurrency.slo.goals import Goal, judge_goals, read_goals
+from pytest_concurrency.slo.named import NamedSlo
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.verdicts import ERROR, Errors, State, Verdict
 from pytest_concurrency.slo.wording import missed_text, undecided_text
@@ -75,6 +75,9 @@ class Policy:
         tell: Called with the row of every comparison, growth and leak before anything is raised.
         collect: What ``until_decided`` does instead with a timer, such as racing a rival.
         on_canary: Called with the fastest run of the canary, to be the next reference.
+        slos: The SLOs that objectives may name, such as those of :func:`load_slos`.
+        tier: The tier of those to enforce, where one has it; else its default.
+        on_goals: Called with what is held against objectives, and with those, before verdicts.
     """
 
     undecided: WhenUndecided = "warn"
@@ -88,6 +91,9 @@ class Policy:
     tell: Callable[[tuple[str, ...]], None] | None = field(default=None, compare=False)
     collect: Callable[[Any], Iterator[int]] | None = field(default=None, compare=False)
     on_canary: Callable[[int], None] | None = field(default=None, compare=False)
+    slos: Mapping[str, NamedSlo] = field(default_factory=dict, compare=False)
+    tier: str = ""
+    on_goals: Callable[[Source, Sequence[Goal]], None] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse settings that mean nothing."""
@@ -102,10 +108,23 @@ class Policy:
             msg = f"error={self.error!r} is not a chance of being wrong. Write error=0.05."
             raise UsageError(msg)
 
+    def goals(self, texts: Sequence[str | Objective], *, tier: str = "") -> list[Goal]:
+        """Read objectives and names of SLOs, in any mixture.
+
+        Raises:
+            UsageError: A text is neither, or an SLO has no such tier.
+        """
+        goals = read_goals(texts, self.slos, tier=tier, run_tier=self.tier)
+        if tier and not any(goal.slo for goal in goals):
+            msg = f"tier={tier!r}: only named SLOs have tiers. Name one, or leave tier= out."
+            raise UsageError(msg)
+        return goals
+
 
 def assert_slo(
     source: Source,
     *objectives: str | Objective,
+    tier: str = "",
     undecided: WhenUndecided | None = None,
     policy: Policy | None = None,
 ) -> list[Verdict]:
@@ -116,7 +135,8 @@ def assert_slo(
 
     Args:
         source: An outcome, a ``perf_timer``, a pool, samples, or durations in seconds.
-        objectives: What must hold, such as ``"p95 < 50ms"``.
+        objectives: What must hold, such as ``"p95 < 50ms"``, or the names of SLOs.
+        tier: The tier of the SLOs named; the run's, or else each one's default, if left out.
         undecided: What to do when the evidence does not suffice; the policy's if left out.
         policy: All settings at once; those of the test session if left out.
 
@@ -137,25 +157,26 @@ def assert_slo(
     if not objectives:
         msg = "assert_slo: there is no objective. Write assert_slo(outcome, 'p95 < 50ms')."
         raise UsageError(msg)
-    read = [as_objective(each) for each in objectives]
-    verdicts = _judged(source, read, policy)
-    if any(each.metric in ABOUT_ERRORS for each in read):
+    goals = policy.goals(objectives, tier=tier)
+    if any(goal.objective.metric in ABOUT_ERRORS for goal in goals):
         getattr(source, "errors", None)  # an outcome wants its errors to be looked at
+    return assert_goals(source, goals, policy)
+
+
+def assert_goals(source: Source, goals: Sequence[Goal], policy: Policy) -> list[Verdict]:
+    """Assert that every goal is met, as :func:`assert_slo` does for what is written.
+
+    Raises:
+        MissedObjective: At least one is missed.
+        UndecidedObjective: At least one is undecided, and that was to fail.
+    """
+    __tracebackhide__ = True
+    errors = Errors(met=policy.error, missed=policy.error)
+    verdicts = judge_goals(source, goals, errors=errors, by_wall=policy.by_wall)
+    if policy.on_goals is not None:
+        policy.on_goals(source, goals)
     enforce(verdicts, policy)
     return verdicts
-
-
-def _judged(source: Source, objectives: Sequence[Objective], policy: Policy) -> list[Verdict]:
-    """Return a verdict for each; what ``until_decided`` has decided stays decided."""
-    evidence = evidence_of(source)
-    errors = Errors(met=policy.error, missed=policy.error)
-    decided: Mapping[Objective, Verdict] = getattr(source, "decided", {})
-    return [
-        decided[each]
-        if each in decided
-        else judge(evidence, each, errors=errors, by_wall=policy.by_wall)
-        for each in objectives
-    ]
 
 
 def current_policy() -> Policy:

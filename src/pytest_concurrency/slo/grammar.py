@@ -98,6 +98,12 @@ def as_objective(objective: str | Objective) -> Objective:
     return objective if isinstance(objective, Objective) else parse_objective(objective)
 
 
+def is_figure(word: str) -> bool:
+    """Return whether a word is a figure, or one that people mistake for a figure."""
+    lower = word.lower()
+    return lower in METRICS or lower in _MEANT or _ORDINAL.fullmatch(lower) is not None
+
+
 class _Reader:
     """One text being read; it knows what to put before an error."""
 

@@ -81,11 +81,17 @@ class NamedSlo:
         ]
 
     def held(self, source: Source, *, errors: Errors | None = None) -> dict[str, State]:
-        """Return for every tier whether it held: met, missed or undecided as a whole."""
-        return {
-            tier: overall([each.state for each in self.judge(source, tier=tier, errors=errors)])
-            for tier in self.tiers
-        }
+        """Return for every tier whether it held: met, missed or undecided as a whole.
+
+        A tier that speaks of what was not measured is undecided.
+        """
+        return {tier: self._held(source, tier, errors) for tier in self.tiers}
+
+    def _held(self, source: Source, tier: str, errors: Errors | None) -> State:
+        try:
+            return overall([each.state for each in self.judge(source, tier=tier, errors=errors)])
+        except UsageError:
+            return "undecided"
 
 
 def overall(states: Sequence[State]) -> State:

@@ -23,7 +23,6 @@ from pytest_concurrency.slo.cells import (
 from pytest_concurrency.slo.deciding import Decision, decide
 from pytest_concurrency.slo.evidence import Evidence
 from pytest_concurrency.slo.facts import Facts
-from pytest_concurrency.slo.grammar import as_objective
 from pytest_concurrency.slo.noise import Noise, NoiseWatch
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.parts import Parts
@@ -67,8 +66,9 @@ class PerfTimer:
                 default where the kernel tells and the policy does not judge by wall.
         """
         self.name = name
-        self.objectives: tuple[Objective, ...] = tuple(as_objective(each) for each in objectives)
         self.policy: Policy = policy or Policy()
+        goals = self.policy.goals(objectives)
+        self.objectives: tuple[Objective, ...] = tuple(goal.objective for goal in goals)
         if takes_out_waits is None:
             takes_out_waits = not self.policy.by_wall
         self._reader = open_reader() if takes_out_waits else None
@@ -215,16 +215,18 @@ class PerfTimer:
         are wrong no more often than the policy allows.
 
         Args:
-            objectives: What to decide about; the timer's own objectives if left out.
+            objectives: What to decide about, or names of SLOs; the timer's own if left out.
             max_calls: The most calls to collect.
             seconds: The longest to go on, as a number or text with a unit.
 
         Raises:
             UsageError: There is no objective, or the body of the loop timed nothing.
         """
-        chosen = tuple(as_objective(each) for each in objectives) or self.objectives
-        self._decision = Decision(objectives=chosen, policy=self.policy)
-        return decide(self, self._decision, max_calls=max_calls, seconds=seconds)
+        goals = self.policy.goals(objectives)
+        chosen = [goal.objective for goal in goals if goal.is_decided_by_calls or not goal.slo]
+        decision = Decision(objectives=tuple(chosen) or self.objectives, policy=self.policy)
+        self._decision = decision
+        return decide(self, decision, max_calls=max_calls, seconds=seconds)
 
     @property
     def decided(self) -> dict[Objective, Verdict]:

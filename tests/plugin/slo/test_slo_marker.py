@@ -179,12 +179,10 @@ def test_comparisons_follow_the_options_and_have_a_row(pytester, told):
         from pytest_concurrency import compare
 
         def test_rivals():
-            compare(lambda: sum(range(5_000)), lambda: sum(range(500)), "new <= 1.1x old")
+            compare(lambda: sum(range(5_000)), lambda: sum(range(500)), "new <= 1.1x old", seconds=60)
         """
     )
-    result = pytester.runpytest(
-        "-q", "-p", "no:randomly", "--slo=warn", "--slo-quick", "-W", "always"
-    )
+    result = pytester.runpytest("-q", "-p", "no:randomly", "--slo=warn", "-W", "always")
     result.assert_outcomes(passed=1)
     assert "MissedWarning: Missed: new <= 1.1x old" in result.stdout.str()
     assert told(result)[0].endswith("missed")
