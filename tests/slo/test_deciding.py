@@ -82,12 +82,33 @@ def test_the_first_call_warms_up(run):
 
 
 def test_the_budget_of_calls_ends_it(run):
-    """At the most calls allowed, what is undecided stays undecided."""
+    """At the most calls allowed, the warm-up among them, what is undecided stays undecided."""
     draw = random.Random(1)
     timer = run(lambda: round(draw.gauss(50e6, 1e6)), "p50 < 50ms", max_calls=30, seconds=100)
 
-    assert len(timer) == 30
+    assert len(timer) + len(timer.warm_up) == 30
     assert timer.decided[parse_objective("p50 < 50ms")].state == "undecided"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_call_is_made_beyond_the_budget(run, most):
+    """However small the budget, the body runs so often and no oftener."""
+    made = []
+    run(lambda: made.append(1) or 5_000_000, "p50 < 50ms", max_calls=most)
+
+    assert len(made) == most
+
+
+def test_round_that_spends_the_whole_budget_is_judged(clock):
+    """A round of many calls is no warm-up if nothing would be left after it."""
+    timer = PerfTimer(takes_out_waits=False)
+    for _ in timer.until_decided("p50 < 50ms", max_calls=5):
+        for _ in range(10):
+            with timer:
+                clock.now += 1_000_000
+
+    assert (len(timer), len(timer.warm_up)) == (10, 0)
+    assert timer.decided[parse_objective("p50 < 50ms")].state == "met"
 
 
 def test_the_budget_of_seconds_ends_it(run):

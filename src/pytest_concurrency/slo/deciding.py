@@ -160,7 +160,8 @@ def _rounds(timer: Timer, decision: Decision, most: int, budget_ns: int) -> Iter
         yield 0
         if not len(timer):
             raise UsageError(_nothing_timed())
-        if most > 1:
+        if most > len(timer):
+            most -= len(timer)
             timer.set_aside()
         yield from _measured(timer, decision, watch, most, budget_ns)
     finally:

@@ -216,7 +216,7 @@ class PerfTimer:
 
         Args:
             objectives: What to decide about, or names of SLOs; the timer's own if left out.
-            max_calls: The most calls to collect.
+            max_calls: The most calls to make, that of the warm-up included.
             seconds: The longest to go on, as a number or text with a unit.
 
         Raises:
