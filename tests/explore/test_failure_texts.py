@@ -336,7 +336,7 @@ def test_missed_notification_is_told_from_a_cycle():
     assert _text(body) == _expect("""
         Deadlock: 1 worker waits for ever:
 
-          worker 0  waits  in Box.changed.wait()  at       test_failure_texts.py:+8  self.changed.wait()
+          worker 0  waits  in Box.changed.wait()  at test_failure_texts.py:+8  self.changed.wait()
 
         Nobody is left to wake it: a notification came before the wait, or never. Wait in a loop that
         checks the condition under the lock, and change the condition under the same lock.

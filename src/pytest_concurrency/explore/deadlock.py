@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-from collections.abc import Callable
-from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, NamedTuple, final
 
 from pytest_concurrency.explore.failures import Deadlock
-from pytest_concurrency.explore.naming import name_of, place, source
+from pytest_concurrency.explore.naming import name_of, place
 from pytest_concurrency.explore.program import worker_name
-from pytest_concurrency.explore.scope import ours
 from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.titles import titles
+from pytest_concurrency.explore.waiting import (
+    Own,
+    Wait,
+    cycle,
+    held_by,
+    holders,
+    wait_of,
+    waits,
+    wants_lock,
+)
 from pytest_concurrency.explore.workers import Worker
-
-Own = Callable[[CodeType], bool]
-
-
-class _Wait(NamedTuple):
-    worker: Worker
-    frames: list[FrameType]
-    """Of the code under test, nearest first."""
-    through: str
-    """The method of the standard library that it waits in, if any."""
-    wanted: Any
-    at: str
-    line: str
 
 
 def diagnoser(own: Own) -> Callable[[Stage], BaseException]:
@@ -45,187 +40,229 @@ def diagnoser(own: Own) -> Callable[[Stage], BaseException]:
 
 def deadlock(stage: Stage, own: Own) -> str:
     """Describe a state in which nobody can run."""
-    names = titles(stage)
-    waits = [_wait(worker, own) for worker in stage.live if not _only_waits_for_others(worker)]
-    waits = [wait for wait in waits if not _serves(wait)] or waits
-    waits = waits or [_wait(worker, own) for worker in stage.live]
-    holders = {
-        id(getattr(lock, "lock", lock)): wait.worker for wait in waits for lock in _held(wait)
-    }
-    cyclic = all(id(_lock_of(wait)) in holders for wait in waits)
-    many = f"{len(waits)} worker{'' if len(waits) == 1 else 's'}"
-    head = (
-        f"Deadlock among {many}:"
-        if cyclic
-        else f"Deadlock: {many} wait{'s' if len(waits) == 1 else ''} for ever:"
-    )
-    frames = [frame for wait in (*waits, _wait(stage.workers[0], own)) for frame in wait.frames]
-    lines = [head, ""]
-    for wait in waits:
-        lines += _lines(wait, frames, holders, worker_name(wait.worker.number, names))
-    lines += ["", _advice(waits, cyclic=cyclic)]
-    return "\n".join(lines)
+    found, owners = waits(stage, own), holders(stage)
+    circle = cycle(found, owners)
+    others = [wait for wait in found if wait not in circle and not (circle and _follows(wait))]
+    frames = [frame for wait in (*found, wait_of(stage.workers[0], own)) for frame in wait.frames]
+    words = _Words(names=titles(stage), frames=frames, owners=owners)
+    main = circle or others
+    rows = [[*words.left(wait), *words.rows(wait)] for wait in main]
+    more = [words.rows(wait) for wait in others] if circle else []
+    lines = [words.head(main, cyclic=bool(circle)), "", *_table(rows)]
+    if more:
+        too = "1 other waits too" if len(more) == 1 else f"{len(more)} others wait too"
+        lines += ["", f"{too}:", "", *_table(more)]
+    advice = dict.fromkeys(words.advice(found, circle))
+    return "\n".join([*lines, "", *advice] if advice else lines)
 
 
-def _only_waits_for_others(worker: Worker) -> bool:
-    """Whether it waits for workers to end, and holds nothing that they may want."""
-    return (isinstance(worker.wants, (list, Worker)) or worker.wants is None) and not worker.held
+def _follows(wait: Wait) -> bool:
+    """Whether it only waits for others to end, and holds nothing that they may want."""
+    return bool(wait.whom) and not wait.held
 
 
-def _serves(wait: _Wait) -> bool:
-    """Whether it is a thread in the background, which waits for work and nobody waits for it."""
-    return wait.worker.daemon and not _held(wait)
+class _Row(NamedTuple):
+    """One line about a worker."""
+
+    who: str
+    verb: str
+    what: str
+    is_taken: bool
+    where: str
 
 
-def _held(wait: _Wait) -> dict[Any, Any]:
-    """Return what a worker holds, without the locks inside conditions by which workers sleep."""
-    return {lock: taken for lock, taken in wait.worker.held.items() if not _sleeps(lock)}
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What to call workers, locks and places."""
 
+    names: dict[int, str]
+    frames: list[FrameType]
+    owners: dict[int, Worker]
 
-def _sleeps(lock: Any) -> bool:
-    made = getattr(lock, "made", None)
-    return (
-        made is not None and made[0].co_name == "wait" and made[0].co_filename == threading.__file__
-    )
+    def head(self, main: list[Wait], *, cyclic: bool) -> str:
+        """Say what it is in one line."""
+        if cyclic and len(main) == 1:
+            return f"Deadlock of {self._who(main[0].worker)} with itself:"
+        many = f"{len(main)} worker{'' if len(main) == 1 else 's'}"
+        if cyclic:
+            return f"Deadlock among {many}:"
+        return f"Deadlock: {many} wait{'s' if len(main) == 1 else ''} for ever:"
 
+    def rows(self, wait: Wait) -> list[_Row]:
+        """Tell what one worker holds, and what it waits for."""
+        who = self._who(wait.worker)
+        rows = [
+            _Row(who, "holds", self._lock(lock, wait.frames), True, _taken(taken, wait.frames))
+            for lock, taken in wait.held.items()
+        ]
+        at = f"{wait.at}  {wait.line}"
+        if wants_lock(wait):
+            return [
+                *rows,
+                _Row(who, "wants", self._lock(wait.worker.wants, wait.frames), False, wait.at),
+            ]
+        if wait.whom:
+            ends = _listed([self._who(one) for one in wait.whom])
+            return [*rows, _Row(who, "waits", f"for {ends} to end", False, at)]
+        through = f"in {self._call(wait)}" if wait.method else ""
+        return [*rows, _Row(who, "waits", through, False, at if wait.at else "")]
 
-def _lock_of(wait: _Wait) -> Any:
-    return wait.worker.wants
+    def left(self, wait: Wait) -> list[_Row]:
+        """Tell who has ended with what a worker waits for."""
+        owner = self._owner(wait)
+        if owner is None or not owner.ended:
+            return []
+        lock = wait.worker.wants
+        taken = _taken(held_by(owner)[lock], [*wait.frames, *self.frames])
+        what = self._lock(lock, wait.frames)
+        return [_Row(self._who(owner), "holds", what, True, f"{taken}, and has ended")]
 
+    def advice(self, found: list[Wait], circle: list[Wait]) -> Iterator[str]:
+        """Say what would help."""
+        if circle and not any(wait.whom for wait in circle):
+            yield _order(len(circle))
+            return
+        keeps = [text for wait in circle or found for text in self._keeps(wait, found)]
+        yield from keeps
+        if keeps:
+            return
+        for wait in found:
+            text = self._for_want_of(wait) if wants_lock(wait) else _nobody(wait)
+            if text:
+                yield text
 
-def _lines(wait: _Wait, frames: list[FrameType], holders: dict[int, Worker], who: str) -> list[str]:
-    rows = []
-    for lock, (taken, line) in _held(wait).items():
-        own = _own_line(taken, line, wait)
-        rows.append(
-            (
-                "holds",
-                _called(getattr(lock, "lock", lock), [*wait.frames, *frames]),
-                f"taken at {own}",
+    def _keeps(self, wait: Wait, found: list[Wait]) -> Iterator[str]:
+        """Tell of a worker that holds what another needs while it waits for something else."""
+        if wants_lock(wait):
+            return
+        need: dict[str, list[str]] = {}
+        for other in found:
+            if other is not wait and self._owner(other) is wait.worker:
+                lock = self._lock(other.worker.wants, other.frames)
+                need.setdefault(lock, []).append(self._who(other.worker))
+        for lock, who in need.items():
+            yield (
+                f"{_capital(self._who(wait.worker))} keeps {lock} while it waits, and "
+                f"{_listed(who)} need{'' if len(who) > 1 else 's'} it to go on. Release it first."
             )
-        )
-    if id(wait.worker.wants) in holders:
-        rows.append(
-            ("wants", _called(wait.worker.wants, [*wait.frames, *frames]), f"at       {wait.at}")
-        )
-    else:
-        rows.append(
-            (
-                "waits",
-                f"in {wait.through}" if wait.through else "",
-                f"at       {wait.at}  {wait.line}",
-            )
-        )
-    width, room = max(len(what) for _, what, _ in rows), max(10, len(who) + 2)
-    return [
-        f"  {who if i == 0 else '':<{room}}{verb:<6} {what:<{width}}  {where}".rstrip()
-        for i, (verb, what, where) in enumerate(rows)
-    ]
+
+    def _for_want_of(self, wait: Wait) -> str | None:
+        owner = self._owner(wait)
+        if owner is None:
+            return "It was taken before the schedule began, or by a thread outside of it."
+        if owner.ended:
+            return "Release it on every way out: a with statement does."
+        return None
+
+    def _owner(self, wait: Wait) -> Worker | None:
+        return self.owners.get(id(wait.worker.wants))
+
+    def _who(self, worker: Worker) -> str:
+        return worker_name(worker.number, self.names)
+
+    def _lock(self, lock: Any, near: Sequence[FrameType]) -> str:
+        return name_of(lock, [*near, *self.frames], far=True) or _made(lock)
+
+    def _call(self, wait: Wait) -> str:
+        if isinstance(wait.wanted, str):
+            return f"{wait.method}()"
+        known = name_of(wait.wanted, [*wait.frames, *self.frames], far=True)
+        name = known or type(wait.wanted).__name__
+        return f"{name}.{wait.method}()"
 
 
-def _own_line(frame: FrameType, line: int, wait: _Wait) -> str:
+def _table(parts: Sequence[Sequence[_Row]]) -> list[str]:
+    """Write lines in columns, naming each worker once."""
+    rows = [row for part in parts for row in part]
+    who = max(10, *(len(row.who) + 2 for row in rows))
+    what = max(len(row.what) for row in rows)
+    at = max(len(_at(row)) for row in rows)
+    found, last = [], ""
+    for row in rows:
+        name, last = "" if row.who == last else row.who, row.who
+        where = f"{_at(row):<{at}} {row.where}" if row.where else ""
+        found.append(f"  {name:<{who}}{row.verb:<6} {row.what:<{what}}  {where}".rstrip())
+    return found
+
+
+def _at(row: _Row) -> str:
+    return "taken at" if row.is_taken else "at"
+
+
+def _taken(taken: tuple[FrameType, int], frames: Sequence[FrameType]) -> str:
     """Return where in the code under test a lock was taken."""
-    files = {own.f_code.co_filename for own in wait.frames}
+    frame, line = taken
+    files = {own.f_code.co_filename for own in frames}
     at: FrameType | None = frame
     if frame.f_code.co_filename in files:
         return place(frame.f_code.co_filename, line)
     while at is not None and at.f_code.co_filename not in files:
         at = at.f_back
-    return (
-        place(frame.f_code.co_filename, line)
-        if at is None
-        else place(at.f_code.co_filename, at.f_lineno)
-    )
-
-
-def _called(wanted: Any, frames: list[FrameType]) -> str:
-    return name_of(wanted, frames) or f"a lock made at {_made(wanted)}"
+    if at is None:
+        return place(frame.f_code.co_filename, line)
+    return place(at.f_code.co_filename, at.f_lineno)
 
 
 def _made(lock: Any) -> str:
     made = getattr(lock, "made", None)
-    return place(made[0].co_filename, made[1]) if made is not None else "an unknown place"
+    if made is None:
+        return "a lock made before the schedule began"
+    return f"a lock made at {place(made[0].co_filename, made[1])}"
 
 
-def _wait(worker: Worker, own: Own) -> _Wait:
-    frame: FrameType | None = sys._current_frames().get(worker.ident)  # noqa: SLF001
-    inner: FrameType | None = None
-    while frame is not None and not own(frame.f_code):
-        if "pytest_concurrency" not in str(frame.f_globals.get("__name__")) and not _below(frame):
-            inner = frame
-        frame = frame.f_back
-    frames: list[FrameType] = []
-    at = frame
-    while at is not None:
-        if own(at.f_code):
-            frames.append(at)
-        at = at.f_back
-    wanted = worker.wants
-    through = ""
-    if inner is not None:
-        wanted = inner.f_locals.get("self", wanted)
-        through = inner.f_code.co_name
-    if not isinstance(wanted, (list, Worker, str, type(None))):
-        method = through or {"Event": "wait", "SimpleQueue": "get"}.get(
-            type(wanted).__name__, "acquire"
-        )
-        through = f"{name_of(wanted, frames) or type(wanted).__name__}.{method}()"
-    if not frames:
-        return _Wait(worker, frames, through, wanted, "the call it was given", "")
-    file, line = frames[0].f_code.co_filename, frames[0].f_lineno
-    return _Wait(worker, frames, through, wanted, place(file, line), source(file, line))
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
-def _below(frame: FrameType) -> bool:
-    """Whether a frame is what every thread begins with."""
-    return frame.f_code.co_filename == threading.__file__ and frame.f_code.co_name in {
-        *("_bootstrap", "_bootstrap_inner", "run")
-    }
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _order(many: int) -> str:
+    if many == 1:
+        return "The lock is taken twice by one worker: use an RLock, or take it once."
+    both = "both" if many == 2 else "the"  # noqa: PLR2004
+    return f"Taking {both} locks in one order removes it."
 
 
 _MISSED = """\
 Nobody is left to wake it: a notification came before the wait, or never. Wait in a loop that
 checks the condition under the lock, and change the condition under the same lock."""
+_NOBODY = {
+    ("Condition", ""): _MISSED,
+    ("Event", ""): "Nobody is left to set it: those who could wait too, or have ended.",
+    ("Semaphore", ""): (
+        "Nobody is left to release it: those who have a place wait too, or have ended and keep\n"
+        "it. Release it on every way out: a with statement does."
+    ),
+    ("Queue", "get"): "Nobody is left to put anything more.",
+    ("Queue", "put"): "It is full, and nobody is left to take anything out.",
+    ("Queue", "join"): "Nobody is left to say task_done() for what was put in.",
+    ("SimpleQueue", ""): "Nobody is left to put anything more.",
+    ("Future", ""): "Nobody is left to complete it: its call waits too, or was never begun.",
+}
+_ROOMS = ("threading", "queue", "_queue", "concurrent.futures", "pytest_concurrency.explore")
 
 
-def _advice(waits: list[_Wait], *, cyclic: bool) -> str:
-    if cyclic and len(waits) > 1:
-        both = "both" if len(waits) == 2 else "the"  # noqa: PLR2004
-        return f"Taking {both} locks in one order removes it."
-    if cyclic:
-        return "The lock is taken twice by one worker: use an RLock, or take it once."
-    words = " ".join(wait.through for wait in waits)
-    if "wait" in words:
-        return _MISSED
-    if "get" in words or "join" in words:
-        return "Nobody is left to put anything more."
-    return "Nobody is left who could let it go on."
-
-
-def hang(stage: Stage, what: str) -> str:
-    """Describe workers that do not end, each with where it stands."""
-    frames = sys._current_frames()  # noqa: SLF001
-    names = titles(stage)
-    lines = [f"Hang: {worker_name(stage.current.number, names)} {what}.", ""]
-    for worker in stage.live:
-        who = worker_name(worker.number, names)
-        lines += _stack(who, frames.get(worker.ident), stage.own)
-    return "\n".join(lines)
-
-
-def _stack(who: str, frame: FrameType | None, own: Own) -> list[str]:
-    rows: list[str] = []
-    while frame is not None and len(rows) < 3:  # noqa: PLR2004
-        if frame.f_code.co_name == "_perform" and ours(frame.f_code):
-            break  # what follows called interleave
-        if own(frame.f_code):
-            file, line = frame.f_code.co_filename, frame.f_lineno
-            rows.append(
-                f"in {frame.f_code.co_name:<16} {place(file, line):<20} {source(file, line)}"
-            )
-        frame = frame.f_back
-    room = max(10, len(who) + 2)
-    return [
-        f"  {who if i == 0 else '':<{room}}{'' if i == 0 else '<- '}{row}"
-        for i, row in enumerate(rows)
+def _nobody(wait: Wait) -> str | None:
+    """Say who is missing, by what is waited for."""
+    if wait.whom:
+        return None
+    kinds = [
+        kind.__name__ for kind in type(wait.wanted).__mro__ if kind.__module__.startswith(_ROOMS)
     ]
+    if isinstance(wait.wanted, str) and wait.wanted.startswith("concurrent.futures"):
+        kinds = ["Future"]
+    if "Barrier" in kinds:
+        come = wait.wanted.n_waiting
+        return (
+            f"The barrier opens when {wait.wanted.parties} have come. {come} {_has(come)}, and "
+            "nobody is left to come."
+        )
+    told = [_NOBODY.get((kind, wait.method)) or _NOBODY.get((kind, "")) for kind in kinds]
+    return next((text for text in told if text), "Nobody is left who could let it go on.")
+
+
+def _has(many: int) -> str:
+    return "has" if many == 1 else "have"

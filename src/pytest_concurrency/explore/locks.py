@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+import threading
 from collections.abc import Callable
 from types import CodeType, TracebackType
 from typing import Any, final
@@ -15,6 +16,7 @@ from pytest_concurrency.explore.region import caller, entered, here, unwinding
 _allocate = _thread.allocate_lock
 _get_ident = _thread.get_ident
 _get_frame = sys._getframe  # noqa: SLF001
+_THREADING = vars(threading)
 
 
 def _origin(depth: int) -> tuple[CodeType, int]:
@@ -69,6 +71,8 @@ class Lock:
             took(stage.trace, key)
         worker = stage.current
         self.holder = worker.number
+        while frame.f_globals is _THREADING and frame.f_back is not None:
+            frame = frame.f_back  # now: later, it will be elsewhere
         self.taken = worker.held[self] = frame, frame.f_lineno
         stage.refresh(self)
         return True

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import linecache
 import reprlib
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import PurePath
-from types import FrameType
-from typing import Any
+from types import FrameType, ModuleType
+from typing import Any, TypeAlias
+
+Same: TypeAlias = Callable[[Any], bool]
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 32
+_MANY = 1_000
 _SHORT.maxlist = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxtuple = _SHORT.maxdeque = 4
 
 
@@ -38,25 +45,63 @@ def source(file: str, line: int) -> str:
     return linecache.getline(file, line).strip()
 
 
-def name_of(wanted: Any, frames: list[FrameType]) -> str | None:
-    """Find what the code calls an object: a variable, or an attribute of one.
+def name_of(wanted: Any, frames: list[FrameType], *, far: bool = False) -> str | None:
+    """Find what the code calls an object: a variable, or what is reached from one.
 
     Args:
         wanted: The object.
         frames: Where to look, nearest first.
+        far: Whether to look two steps from a variable, and into global ones.
     """
-    same = _same(wanted)
-    for frame in frames:
-        for name, value in list(frame.f_globals.items()):
-            if same(value):
-                return _qualified(name, frame)
-        for name, value in list(frame.f_locals.items()):
-            if same(value) and _means_one(name, value, frames):
-                return name
-        for name, value in list(frame.f_locals.items()):
-            held = _attribute(value, same)
-            if held is not None and (name == "self" or _means_one(name, value, frames)):
-                return f"{type(value).__name__ if name == 'self' else name}{held}"
+    for look in (_near, _farther, _farthest)[: 3 if far else 1]:
+        for same in (lambda value: value is wanted, _wrapping(wanted)):
+            for frame in frames:
+                found = look(frame, frames, same)
+                if found is not None:
+                    return found
+    return None
+
+
+def _near(frame: FrameType, frames: list[FrameType], same: Same) -> str | None:
+    """Look among the variables of a frame, and at what they hold."""
+    for name, value in list(frame.f_globals.items()):
+        if same(value):
+            return _qualified(name, frame)
+    for name, value in list(frame.f_locals.items()):
+        if same(value) and _means_one(name, value, frames):
+            return name
+    return _within(frame, frames, lambda value: _held(value, same))
+
+
+def _farther(frame: FrameType, frames: list[FrameType], same: Same) -> str | None:
+    """Look into what the variables hold, and at what global ones do."""
+    found = _within(frame, frames, lambda value: _inside(value, same))
+    return found or _global(frame, lambda value: _held(value, same))
+
+
+def _farthest(frame: FrameType, _: list[FrameType], same: Same) -> str | None:
+    """Look into what global variables hold."""
+    return _global(frame, lambda value: _inside(value, same))
+
+
+def _global(frame: FrameType, look: Callable[[Any], str | None]) -> str | None:
+    for name, value in list(frame.f_globals.items()):
+        if not isinstance(value, ModuleType) and not name.startswith("__"):
+            held = look(value)
+            if held is not None:
+                return f"{_qualified(name, frame)}{held}" if held.startswith((".", "[")) else held
+    return None
+
+
+def _within(
+    frame: FrameType, frames: list[FrameType], look: Callable[[Any], str | None]
+) -> str | None:
+    for name, value in list(frame.f_locals.items()):
+        held = look(value)
+        if held is not None and not held.startswith((".", "[")):
+            return held
+        if held is not None and (name == "self" or _means_one(name, value, frames)):
+            return f"{type(value).__name__ if name == 'self' else name}{held}"
     return None
 
 
@@ -70,17 +115,37 @@ def _qualified(name: str, frame: FrameType) -> str:
     return f"{module}.{name}" if module and module != "__main__" else name
 
 
-def _attribute(owner: Any, same: Any) -> str | None:
-    if isinstance(owner, dict):
-        return next((f"[{key!r}]" for key, value in list(owner.items()) if same(value)), None)
-    if isinstance(owner, (list, tuple)):
-        return next((f"[{i}]" for i, value in enumerate(owner) if same(value)), None)
-    names = getattr(owner, "__dict__", None)
-    if isinstance(names, dict):
-        found = next((f".{key}" for key, value in list(names.items()) if same(value)), None)
-        if found:
-            return found
-    return next((f".{key}" for key in _slots(owner) if same(getattr(owner, key, None))), None)
+def _held(owner: Any, same: Same) -> str | None:
+    """Say how an object is reached from one that holds it: as an item, or as an attribute."""
+    return next((way for way, value in _parts(owner) if same(value)), None)
+
+
+def _inside(owner: Any, same: Same) -> str | None:
+    for way, value in _parts(owner):
+        if not isinstance(value, (type, ModuleType)):
+            held = _held(value, same)
+            if held is not None and held.startswith((".", "[")):
+                return f"{way}{held}"
+    return None
+
+
+def _parts(owner: Any) -> Iterator[tuple[str, Any]]:
+    """Go through what an object holds, without running code of its own."""
+    if isinstance(owner, (dict, list, tuple, deque)):
+        numbered: Any = dict.items(owner) if isinstance(owner, dict) else enumerate(owner)
+        for key, value in islice(list(numbered), _MANY):
+            yield f"[{shown(key)}]", value
+    if type(owner).__module__ in _HOLDERS:
+        return
+    if not isinstance(owner, type):
+        names = getattr(owner, "__dict__", None)
+        if isinstance(names, dict):
+            yield from ((f".{key}", value) for key, value in list(names.items()))
+        yield from ((f".{key}", getattr(owner, key, None)) for key in _slots(owner))
+    for kind in (owner if isinstance(owner, type) else type(owner)).__mro__:
+        if kind.__module__ not in sys.stdlib_module_names:
+            for key, value in list(vars(kind).items()):
+                yield f"{kind.__name__}.{key}", value
 
 
 def _slots(owner: Any) -> list[str]:
@@ -92,10 +157,8 @@ def _slots(owner: Any) -> list[str]:
     ]
 
 
-def _same(wanted: Any) -> Any:
+def _wrapping(wanted: Any) -> Same:
     def same(value: Any) -> bool:
-        if value is wanted:
-            return True
         return (
             getattr(type(value), "__module__", "") in _HOLDERS
             and any(getattr(value, inner, None) is wanted for inner in ("_under", "_lock"))

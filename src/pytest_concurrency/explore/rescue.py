@@ -76,7 +76,7 @@ def is_by_signal(error: BaseException) -> bool:
 
 def hung(stage: Stage, what: str, advice: str) -> BaseException:
     """Describe a schedule that does not end, as an exception."""
-    from pytest_concurrency.explore.deadlock import hang
+    from pytest_concurrency.explore.stacks import hang
 
     return Hang(f"{hang(stage, what)}\n\n{advice}")
 
