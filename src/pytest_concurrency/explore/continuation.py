@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import functools
 from asyncio import Task
-from contextvars import Context, copy_context
-from typing import Any, final
+from typing import Any
 
 _STEP = "TaskStepMethWrapper"
 """The kind of callback that starts a step of a task written in C; it has no name."""
 
 _NAMES = frozenset({"task_wakeup", "wakeup", "__step", "__wakeup"})
 """What tasks call their other callbacks."""
-
-
-@final
-class Continuation:
-    """The next step of a task: a handle that nobody can cancel, made in half the time."""
-
-    __slots__ = ("_args", "_callback", "_context")
-    _cancelled = False
-
-    def __init__(self, callback: Any, args: tuple[Any, ...], context: Context | None) -> None:
-        """Call back with these arguments, in this context or a copy of the present one."""
-        self._callback = callback
-        self._args = args
-        self._context = context or copy_context()
-
-    def _run(self) -> None:
-        self._context.run(self._callback, *self._args)
 
 
 def is_continuation(callback: Any) -> bool:

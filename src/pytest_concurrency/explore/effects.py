@@ -8,7 +8,6 @@ callable or a type that is not known to be harmless touches everything.
 from __future__ import annotations
 
 import asyncio
-import dis
 import functools
 from collections.abc import Callable
 from types import (
@@ -22,6 +21,7 @@ from types import (
 from typing import Any, Final, TypeAlias
 
 from pytest_concurrency.explore import callables, calls, touches
+from pytest_concurrency.explore.bytecode import instructions
 from pytest_concurrency.explore.callables import ALL, PLAIN, SCALARS, Look, contents
 from pytest_concurrency.explore.depths import depths
 from pytest_concurrency.explore.kinds import CONTAINERS, IMMUTABLE_EXACT, ITERATORS, lookup
@@ -37,19 +37,20 @@ Effect: TypeAlias = "Callable[[FrameType], tuple[Touch, ...]]"
 
 def effects(code: CodeType, scope: Scope, decoder: Decoder) -> dict[int, Effect]:
     """Return, by offset, what the instructions do that do not leave others alone."""
-    points = decoder.points(code)
-    deep = depths(code)
+    steps = instructions(code)
+    deep = depths(code, steps)
+    points = decoder.points(code, steps=steps, deep=deep)
     base = len(code.co_varnames) + len(code.co_freevars)
     base += sum(name not in code.co_varnames for name in code.co_cellvars)
     found: dict[int, Effect] = {}
     start: int | None = None
-    for instruction in dis.get_instructions(code):
-        offset = instruction.offset if start is None else start
-        start = offset if instruction.opname == "EXTENDED_ARG" else None
-        name = instruction.opname
-        if name in _HARMLESS or name.startswith(_LOCAL) or instruction.offset not in deep:
+    for step in steps:
+        offset = step.offset if start is None else start
+        start = offset if step.name == "EXTENDED_ARG" else None
+        name = step.name
+        if name in _HARMLESS or name.startswith(_LOCAL) or step.offset not in deep:
             continue
-        top = base + deep[instruction.offset]
+        top = base + deep[step.offset]
         if name in _OPERANDS:
             look, behind = _OPERANDS[name]
             found[offset] = _looking(look, [slot(top - each) for each in behind])

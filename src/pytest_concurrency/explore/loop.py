@@ -11,20 +11,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import heapq
-import sys
 import threading
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from contextvars import Context
+from contextvars import Context, copy_context
 from types import CodeType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
-from pytest_concurrency.explore.continuation import Continuation, is_continuation, name_of
+from pytest_concurrency.explore.continuation import is_continuation, name_of
 from pytest_concurrency.explore.outside import Uncontrolled, confined
+from pytest_concurrency.explore.running import Running
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -40,9 +39,10 @@ class Loop(asyncio.BaseEventLoop):
     Attributes:
         tasks: The workers that are tasks, in order of their start.
         ready: The next step of each worker that can run.
-        names: What to call the workers that are not the first ones.
+        runs: What each worker runs, unless it was not made here.
         holders: For each lock, the workers that hold it and where each took it, if watched.
         on_able: Called when a worker can go on.
+        on_unable: Called when it can no longer, because its step was cancelled.
         on_birth: Called when a worker is made, or something that will be one.
         on_unknown: Called when the code under test hands over what cannot be looked into.
         unhandled: What asyncio would only have logged.
@@ -64,32 +64,19 @@ class Loop(asyncio.BaseEventLoop):
         self._workers = 0
         self._thread_id = threading.get_ident()
         self.tasks: dict[int, asyncio.Task[Any]] = {}
-        self.ready: dict[int, Any] = {}
-        self.names: dict[int, str] = {}
+        self.ready: dict[int, Callable[[], object]] = {}
+        self.runs: dict[int, Any] = {}
+        self._handles: dict[int, asyncio.Handle] = {}
         self.holders: dict[object, dict[int, Await]] = {}
         self.unhandled: list[dict[str, Any]] = []
         self.on_able: Callable[[int], object] = _nothing
+        self.on_unable: Callable[[int], object] = _nothing
         self.on_birth: Callable[[], object] = _nothing
         self.on_unknown: Callable[[], object] = _nothing
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Running:
         """Be the running loop of this thread; another one, if there is one, steps aside."""
-        outer = events._get_running_loop()
-        outer_task = None if outer is None else _leave(outer)
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(
-            self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
-            self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
-        )
-        events._set_running_loop(self)
-        try:
-            yield
-        finally:
-            events._set_running_loop(outer)
-            sys.set_asyncgen_hooks(*hooks)
-            if outer is not None and outer_task is not None:
-                asyncio.tasks._enter_task(outer, outer_task)
+        return Running(self)
 
     def is_running(self) -> bool:
         """Tell whether a step of this loop is running."""
@@ -118,11 +105,15 @@ class Loop(asyncio.BaseEventLoop):
         context: Context | None = None,
     ) -> asyncio.Handle:
         """Make a callback ready."""
-        number = self._number_of_step(callback)
-        if number is not None:
-            step = Continuation(callback, args, context)
-            self._make_able(number, step)
-            return step  # type: ignore[return-value]
+        if is_continuation(callback):
+            task = callback.__self__  # type: ignore[attr-defined]
+            number = self._number.get(task)
+            if number is None:
+                number = self.worker(task)
+            step = functools.partial((context or copy_context()).run, callback, *args)
+            self.ready[number] = step
+            self.on_able(number)
+            return step  # type: ignore[return-value] # the step of a task is never cancelled
         handle = asyncio.Handle(callback, args, self, context)
         self._enqueue(handle, callback)
         return handle
@@ -168,11 +159,12 @@ class Loop(asyncio.BaseEventLoop):
 
     def settle(self) -> None:
         """Run what asyncio itself has made ready."""
-        if not self._own:
-            return
+        own = self._own
         for _ in range(_BATCHES):
-            for _ in range(len(self._own)):
-                handle = self._own.popleft()
+            if not own:
+                return
+            for _ in range(len(own)):
+                handle = own.popleft()
                 if not handle._cancelled:
                     handle._run()
 
@@ -200,12 +192,22 @@ class Loop(asyncio.BaseEventLoop):
 
     def able(self) -> list[int]:
         """Return the workers that can run, in ascending order."""
+        if self._handles:
+            self._drop_cancelled()
         ready = self.ready
-        for handle in ready.values():
-            if handle._cancelled:
-                self.ready = {n: each for n, each in ready.items() if not each._cancelled}
-                return sorted(self.ready)
         return sorted(ready) if len(ready) > 1 else list(ready)
+
+    def _drop_cancelled(self) -> None:
+        for number, handle in list(self._handles.items()):
+            if number not in self.ready:
+                del self._handles[number]
+            elif handle._cancelled:
+                del self._handles[number], self.ready[number]
+                self.on_unable(number)
+
+    def name(self, worker: int) -> str:
+        """Say what a worker runs, as a person knows it."""
+        return name_of(self.runs[worker])
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Keep what asyncio would log."""
@@ -213,20 +215,28 @@ class Loop(asyncio.BaseEventLoop):
 
     def wind_up(self) -> None:
         """End every task as the end of ``asyncio.run`` does, and close."""
-        self.on_able = self.on_birth = self.on_unknown = _nothing
+        self.on_able = self.on_unable = self.on_birth = self.on_unknown = _nothing
+        tasks = list(self._number)
+        left = [task for task in tasks if not task.done()]
+        if left or self.ready or self._own or self._asyncgens:  # type: ignore[attr-defined]
+            self._end(left)
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+        self._number.clear()
+        self.tasks.clear()
+        self.runs.clear()
+        self.close()
+
+    def _end(self, left: list[asyncio.Task[Any]]) -> None:
         with self.running():
-            for task in list(self._number):
-                if not task.done():
-                    task._log_destroy_pending = False  # type: ignore[attr-defined]
-                    task.cancel()
+            for task in left:
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                task.cancel()
             self._drain()
             if self._asyncgens:  # type: ignore[attr-defined]
                 self.create_task(self.shutdown_asyncgens())
                 self._drain()
-        for task in self._number:
-            if task.done() and not task.cancelled():
-                task.exception()
-        self.close()
 
     def _drain(self) -> None:
         for _ in range(1_000):
@@ -234,7 +244,7 @@ class Loop(asyncio.BaseEventLoop):
             able = self.able()
             if not able:
                 return
-            self.ready.pop(able[0])._run()
+            self.ready.pop(able[0])()
 
     def _enqueue(self, handle: asyncio.Handle, callback: Any) -> None:
         if self._is_under_test(callback):
@@ -244,16 +254,9 @@ class Loop(asyncio.BaseEventLoop):
                 self.on_unknown()
             self._own.append(handle)
 
-    def _number_of_step(self, callback: Any) -> int | None:
-        """Return which worker goes on in a callback, if it is the next step of a task."""
-        if not is_continuation(callback):
-            return None
-        task = callback.__self__
-        number = self._number.get(task)
-        return self.worker(task) if number is None else number
-
-    def _make_able(self, number: int, handle: asyncio.Handle | Continuation) -> None:
-        self.ready[number] = handle
+    def _make_able(self, number: int, handle: asyncio.Handle) -> None:
+        self.ready[number] = handle._run
+        self._handles[number] = handle
         self.on_able(number)
 
     def _is_under_test(self, callback: Any) -> bool:
@@ -268,19 +271,12 @@ class Loop(asyncio.BaseEventLoop):
         number = self._workers
         self._workers += 1
         self.on_birth()
-        self.names[number] = name_of(runs)
+        self.runs[number] = runs
         return number
 
 
 def _nothing(*_: object) -> None:
     """Ignore that a worker came, or became able."""
-
-
-def _leave(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any] | None:
-    task = asyncio.current_task(loop)
-    if task is not None:
-        asyncio.tasks._leave_task(loop, task)
-    return task
 
 
 def _call_into(future: asyncio.Future[Any], func: Callable[..., Any], args: Any) -> None:

@@ -7,11 +7,11 @@ one Python is counted on the others.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, Final, final
 
-from pytest_concurrency.explore.bytecode import argument, instructions, lines
+from pytest_concurrency.explore.bytecode import Instruction, argument, instructions, lines
 from pytest_concurrency.explore.callees import callee
 from pytest_concurrency.explore.calls import Called
 from pytest_concurrency.explore.depths import depths
@@ -81,10 +81,22 @@ class Decoder:
         self.holders: dict[int, int] = {}
         self._looks = Looks(scope.has, self.holders)
 
-    def points(self, code: CodeType) -> dict[int, Point]:
-        """Return the points of a code object by offset."""
-        steps = instructions(code)
-        deep = depths(code, steps)
+    def points(
+        self,
+        code: CodeType,
+        *,
+        steps: Sequence[Instruction] | None = None,
+        deep: Mapping[int, int] | None = None,
+    ) -> dict[int, Point]:
+        """Return the points of a code object by offset.
+
+        Args:
+            code: The code.
+            steps: Its instructions, if they have been read.
+            deep: How many values are on the stack before each of them, if that is known.
+        """
+        steps = instructions(code) if steps is None else steps
+        deep = depths(code, steps) if deep is None else deep
         base = _places_of_locals(code)
         found: dict[int, Point] = {}
         at_line = lines(code)

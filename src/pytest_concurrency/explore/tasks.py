@@ -54,11 +54,13 @@ class TaskStage:
         self._loop = Loop(scope.has)
         self._trace = Trace()
         self._witness = Witness(self._trace, scope) if explain else None
+        self._running: int | None = None
         self._current: int | None = None
         self._left = 0
         self._streak = 0
         self._steps = 0
         self._plain = {BODY}
+        self.workers = 1
         self._cancellers: set[int] = set()
         self._clock: int | None = None
         self._clock_is_able = False
@@ -68,6 +70,7 @@ class TaskStage:
         loop = self._loop
         if self._record:
             loop.on_able = self._became_able
+            loop.on_unable = self._became_unable
             if self._looks:
                 loop.on_birth = self._footprints.bear
                 loop.on_unknown = self._footprints.touch_everything
@@ -101,20 +104,19 @@ class TaskStage:
         self._loop.number_from(worker)
 
     @property
-    def workers(self) -> int:
-        """How many workers there were, the body among them."""
-        return len(self._loop.names) + (BODY not in self._loop.names)
-
-    @property
     def is_inside(self) -> bool:
         """Whether a step is running, so that one can only await."""
         return self._loop.is_running()
 
     def start(self, coroutines: Iterable[Coroutine[Any, Any, Any]]) -> list[asyncio.Task[Any]]:
         """Make tasks of coroutines, each a worker."""
-        with self._loop.running():
-            tasks = [self._loop.create_task(each) for each in coroutines]
-        self._plain.update(map(self._loop.worker, tasks))
+        loop = self._loop
+        if loop.is_running():
+            tasks = [loop.create_task(each) for each in coroutines]
+        else:
+            with loop.running():
+                tasks = [loop.create_task(each) for each in coroutines]
+        self._plain.update(map(loop.worker, tasks))
         return tasks
 
     def cancel(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
@@ -132,39 +134,29 @@ class TaskStage:
         outside = BODY not in self._loop.tasks
         if outside:
             self._change(BODY, able=False)
-        with self._loop.running():
-            self._loop.settle()
+        loop = self._loop
+        with loop.running():
+            loop.settle()
             while not done():
-                if not self._step() and not done():
-                    self._nobody_can_run()
+                able = loop.able() if self._clock is None else self._able(self._clock)
+                if able:
+                    self._step(able)
+                elif loop.advance():
+                    loop.settle()
+                else:
+                    raise Stopped(stalemate(loop, self._explores))
         if outside:
             self._change(BODY, able=True)
 
-    def _step(self) -> bool:
-        able = self._loop.able() if self._clock is None else self._able(self._clock)
-        if not able:
-            return False
-        if len(self._loop.names) == 1 and BODY in self._loop.names:
+    def _step(self, able: list[int]) -> None:
+        runs = self._loop.runs
+        if len(runs) == 1 and BODY in runs:
             self._go(BODY)  # alone: there is nothing to choose, nor to count
-            return True
-        worker = self._choose(able)
-        if self._record:
-            self._write_down(worker)
-        else:
-            self._go(worker)
-        return True
-
-    def _go(self, worker: int) -> None:
-        if worker == self._clock:
-            self._loop.advance()
-            self._loop.settle()
             return
-        self._run(worker)
-        if worker not in self._loop.ready:
-            self._change(worker, able=False)
-
-    def _write_down(self, worker: int) -> None:
-        """Run a step and put it into the trace."""
+        worker = self._choose(able)
+        if not self._record:
+            self._go(worker)
+            return
         trace = self._trace
         trace.workers.append(worker)
         trace.labels.append(self._label(worker) if self._explain else worker)
@@ -173,6 +165,25 @@ class TaskStage:
             self._look_into(worker)
         else:
             self._go(worker)
+
+    def _go(self, worker: int) -> None:
+        loop = self._loop
+        if worker == self._clock:
+            loop.advance()
+            loop.settle()
+            return
+        self._running = worker
+        step = loop.ready.pop(worker)
+        if self._witness is None:
+            step()
+        else:
+            self._witness.number = worker if len(loop.runs) > 1 else None
+            step()
+            self._witness.number = None
+        loop.settle()
+        self._running = None
+        if self._record and worker not in loop.ready:
+            self._change(worker, able=False)
 
     def _look_into(self, worker: int) -> None:
         """Run a step, and note what it touches."""
@@ -190,16 +201,6 @@ class TaskStage:
                 prints.touch((id(task), ITEMS), write=True)
         finally:
             self._trace.touched[-1] = prints.end()
-
-    def _run(self, worker: int) -> None:
-        handle = self._loop.ready.pop(worker)
-        if self._witness is None:
-            handle._run()  # noqa: SLF001 - what a loop does with a handle
-        else:
-            self._witness.number = worker if len(self._loop.names) > 1 else None
-            handle._run()  # noqa: SLF001
-            self._witness.number = None
-        self._loop.settle()
 
     def _able(self, clock: int) -> list[int]:
         """Return who can run; time counts as a worker where only a canceller is left to wait."""
@@ -233,17 +234,17 @@ class TaskStage:
         self._trace.spun = True
         return len(able) > 1 or not self._loop.advance()
 
-    def _nobody_can_run(self) -> None:
-        if not self._loop.advance():
-            raise Stopped(stalemate(self._loop, self._explores))
-        self._loop.settle()
-
     def _became_able(self, worker: int) -> None:
+        if worker == self._running:  # it goes on: it was able all the time
+            return
         trace = self._trace
         trace.changes.append((len(trace.workers), worker, True))
-        if self._footprints.touched is not None and worker != trace.workers[-1]:
+        if self._footprints.touched is not None:
             self._woken.add(worker)
             self._footprints.touch(("wake", worker), write=True)
+
+    def _became_unable(self, worker: int) -> None:
+        self._change(worker, able=False)
 
     def joined(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Note that the step that runs comes after all that these workers did."""
@@ -256,7 +257,7 @@ class TaskStage:
 
     def _label(self, worker: int) -> Hashable:
         task = self._loop.tasks.get(worker)
-        return self._loop.names[worker] if task is None else awaits.label(task)
+        return self._loop.name(worker) if task is None else awaits.label(task)
 
     def _close(self) -> None:
         loop, trace = self._loop, self._trace
@@ -265,10 +266,11 @@ class TaskStage:
                 if not task.done():
                     trace.pending[number] = (number, _ALL)
         trace.names = {
-            number: f"{worker_name(number)} ({name})"
-            for number, name in loop.names.items()
+            number: f"{worker_name(number)} ({loop.name(number)})"
+            for number in loop.runs
             if number not in self._plain
         }
+        self.workers = len(loop.runs) + (BODY not in loop.runs)
         loop.wind_up()
 
 

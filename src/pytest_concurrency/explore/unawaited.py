@@ -41,7 +41,7 @@ def unseen(loop: Loop) -> BaseException | None:
             continue
         if task._log_traceback:  # noqa: SLF001
             error = task.exception()
-            name = f"{worker_name(number)} ({loop.names[number]})"
+            name = f"{worker_name(number)} ({loop.name(number)})"
             return _noted(error, f"{name} raised it, and nobody awaits that task:")
     for context in loop.unhandled:
         error = context.get("exception")
