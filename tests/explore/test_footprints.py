@@ -254,6 +254,49 @@ def compare(seeds, *, limit):
     return compared
 
 
+def answer():
+    return "old"
+
+
+def new_answer():
+    return "new"
+
+
+async def rebinds(state, _log):
+    global answer  # noqa: PLW0603 - what it is about
+    await asyncio.sleep(0)
+    state.a += 1
+    answer = new_answer
+
+
+async def calls_by_name(_state, log):
+    log.append(answer())
+    await asyncio.sleep(0)
+    log.append(answer())
+
+
+class Rebound(Drawn):
+    """One worker calls a function by its global name, the other gives the name to another."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.workers = [(calls_by_name,), (rebinds,)]
+
+    async def __call__(self, run):
+        global answer  # noqa: PLW0603 - each play begins with the first meaning
+        before = answer
+        try:
+            await super().__call__(run)
+        finally:
+            answer = before
+
+
+@looked_into
+def test_function_that_is_rebound_is_no_constant():
+    """A global name that some worker gives another function is looked at wherever it is read."""
+    assert endings_that_the_search_finds(Rebound())[0] == every_ending(Rebound(), limit=400)
+
+
 @looked_into
 def test_footprints_lose_no_ending():
     """What any order of a small program can end with, the reduced search ends with too."""

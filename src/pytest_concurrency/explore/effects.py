@@ -8,34 +8,52 @@ callable or a type that is not known to be harmless touches everything.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
 from types import (
-    AsyncGeneratorType,
     CodeType,
-    CoroutineType,
     FrameType,
     FunctionType,
     GeneratorType,
+    ModuleType,
 )
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, final
 
-from pytest_concurrency.explore import callables, calls, touches
+from pytest_concurrency.explore import callables, calls
 from pytest_concurrency.explore.bytecode import instructions
-from pytest_concurrency.explore.callables import ALL, PLAIN, SCALARS, Look, contents
+from pytest_concurrency.explore.callables import ALL, PLAIN, Look
+from pytest_concurrency.explore.constants import Constants
 from pytest_concurrency.explore.depths import depths
-from pytest_concurrency.explore.kinds import CONTAINERS, IMMUTABLE_EXACT, ITERATORS, lookup
-from pytest_concurrency.explore.memory import UNKNOWN, objects_of, slot
+from pytest_concurrency.explore.kinds import (
+    CONTAINERS,
+    IMMUTABLE_EXACT,
+    ITERATORS,
+    MISSING,
+    lookup,
+)
+from pytest_concurrency.explore.looks import function_of
+from pytest_concurrency.explore.memory import UNKNOWN, index
+from pytest_concurrency.explore.operands import OPERANDS
 from pytest_concurrency.explore.points import Decoder, Point, callee_of
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import ITEMS
 
-Effect: TypeAlias = "Callable[[FrameType], tuple[Touch, ...]]"
-"""Tells what an instruction is about to touch."""
+Effect: TypeAlias = "Callable[[FrameType, Any], tuple[Touch, ...]]"
+"""Tells what an instruction is about to touch, from its frame and what that holds."""
 
 
-def effects(code: CodeType, scope: Scope, decoder: Decoder) -> dict[int, Effect]:
+@final
+class _Never(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that hold something
+    """What an instruction touches that never touches anything: it need not be asked again."""
+
+
+NEVER: Final = _Never()
+"""Touches nothing, for as long as names are constants."""
+
+
+def effects(
+    code: CodeType, scope: Scope, decoder: Decoder, constants: Constants
+) -> dict[int, Effect]:
     """Return, by offset, what the instructions do that do not leave others alone."""
     steps = instructions(code)
     deep = depths(code, steps)
@@ -44,6 +62,7 @@ def effects(code: CodeType, scope: Scope, decoder: Decoder) -> dict[int, Effect]
     base += sum(name not in code.co_varnames for name in code.co_cellvars)
     found: dict[int, Effect] = {}
     start: int | None = None
+    behind_global = False
     for step in steps:
         offset = step.offset if start is None else start
         start = offset if step.name == "EXTENDED_ARG" else None
@@ -51,160 +70,126 @@ def effects(code: CodeType, scope: Scope, decoder: Decoder) -> dict[int, Effect]
         if name in _HARMLESS or name.startswith(_LOCAL) or step.offset not in deep:
             continue
         top = base + deep[step.offset]
-        if name in _OPERANDS:
-            look, behind = _OPERANDS[name]
-            found[offset] = _looking(look, [slot(top - each) for each in behind])
+        if name in OPERANDS:
+            look, behind = OPERANDS[name]
+            found[offset] = _looking(look, [index(top - each) for each in behind])
         elif offset in points:
-            found[offset] = _of_point(points[offset], scope, decoder)
+            of_global = constants if behind_global else None
+            if name == "LOAD_GLOBAL":
+                found[offset] = _of_global(points[offset], constants)
+            elif name == "LOAD_DEREF":
+                found[offset] = _of_cell(points[offset], constants)
+            else:
+                found[offset] = _of_point(points[offset], scope, decoder, of_global)
         else:
             found[offset] = _everything
+        behind_global = name == "LOAD_GLOBAL" or (name == "EXTENDED_ARG" and behind_global)
     return found
 
 
-def _everything(_: FrameType) -> tuple[Touch, ...]:
+def _everything(_frame: FrameType, _objects: Any) -> tuple[Touch, ...]:
     return ALL
 
 
-def _looking(look: Callable[..., tuple[Touch, ...]], read: list[Any]) -> Effect:
-    if len(read) == 1:
-        (only,) = read
-        return lambda frame: look(only(frame))
-    first, second = read
-    return lambda frame: look(first(frame), second(frame))
+def _looking(look: Callable[..., tuple[Touch, ...]], at: list[int]) -> Effect:
+    if len(at) == 1:
+        (only,) = at
+        return lambda _frame, objects: look(objects[only])
+    first, second = at
+    return lambda _frame, objects: look(objects[first], objects[second])
 
 
-def _of_point(point: Point, scope: Scope, decoder: Decoder) -> Effect:
+def _of_point(point: Point, scope: Scope, decoder: Decoder, constants: Constants | None) -> Effect:
+    """Tell what a point touches.
+
+    Args:
+        point: Where a thread would be paused.
+        scope: Tells code under test from the rest.
+        decoder: Who found the point.
+        constants: What names mean for good, if its object is a global variable.
+    """
     kind, look = point.kind.partition("-")[0], point.look
-    if kind in {"global", "cell"}:
-        return lambda frame: look(frame, objects_of(frame))
+    if kind in {"cell", "global"}:
+        return look
     if kind == "call":
-        read, own, holders = callee_of(point), scope.has, decoder.holders
-
-        def call(frame: FrameType) -> tuple[Touch, ...]:
-            made = read(frame)
-            return callables.call(*made[:3], lambda: calls.call(made, own, holders))
-
-        return call
-    owner = slot(point.places[0])
+        return _of_call(point, scope, decoder)
+    at = index(point.places[0])
+    if kind == "attribute":
+        return _of_attribute(point, at, constants)
     if kind == "next":
-        return lambda frame: (
-            look(frame, objects_of(frame)) if type(owner(frame)) in _ADVANCED else ALL
+        return lambda frame, objects: (
+            look(frame, objects) if type(objects[at]) in _ADVANCED else ALL
         )
-    judge = {"attribute": _attribute, "item": _item}.get(kind)
-    if judge is None:
-        return _everything
-    return lambda frame: judge(owner(frame), lambda: look(frame, objects_of(frame)), point.argument)
+    if kind == "item":
+        return lambda frame, objects: _item(objects[at], lambda: look(frame, objects))
+    return _everything
 
 
-# ---- operands ---------------------------------------------------------------------------------
+def _of_global(point: Point, constants: Constants) -> Effect:
+    name, look = point.argument, point.look
+
+    def effect(frame: FrameType, objects: Any) -> tuple[Touch, ...]:
+        names = frame.f_globals
+        if constants.holds(name, names.get(name, MISSING)):
+            return NEVER
+        if constants.changes(name):
+            return (((id(names), name), False),)
+        return look(frame, objects)
+
+    return effect
 
 
-def _values(left: Any, right: Any) -> tuple[Touch, ...]:
-    return (*contents(left), *contents(right))
+def _of_cell(point: Point, constants: Constants) -> Effect:
+    name, look, at = point.argument, point.look, index(point.found.number)
+
+    def effect(frame: FrameType, objects: Any) -> tuple[Touch, ...]:
+        found = look(frame, objects)
+        if not found and constants.changes(name):
+            return (((id(objects[at]), "cell"), False),)
+        return found
+
+    return effect
 
 
-def _compared(left: Any, right: Any) -> tuple[Touch, ...]:
-    """Tell what comparing two values touches; classes written in Python are looked into."""
-    kinds: tuple[Any, ...] = (type(left), type(right))
-    if all(map(_is_compared_by_python, kinds)):
-        return ()
-    return _values(left, right)
+def _of_call(point: Point, scope: Scope, decoder: Decoder) -> Effect:
+    read, own, holders = callee_of(point), scope.has, decoder.holders
+    function = function_of(point.found)
+
+    def effect(frame: FrameType, objects: Any) -> tuple[Touch, ...]:
+        try:
+            if type(function(frame, objects)) is FunctionType:
+                return ()
+        except ValueError:  # an empty place
+            pass
+        made = read(frame)
+        return callables.call(*made[:3], lambda: calls.call(made, own, holders))
+
+    return effect
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_compared_by_python(kind: type) -> bool:
-    """Whether comparing by ``==`` calls a function of Python, or compares identities."""
-    found = lookup(kind, "__eq__")
-    return isinstance(found, FunctionType) or found is object.__eq__
+def _of_attribute(point: Point, at: int, constants: Constants | None) -> Effect:
+    name, look = point.argument, point.look
+    plain: set[type] = set()
 
+    def effect(frame: FrameType, objects: Any) -> tuple[Touch, ...]:
+        owner = objects[at]
+        kind = type(owner)
+        if kind in plain:
+            return look(frame, objects)
+        if kind is ModuleType and constants is not None:
+            is_fixed = constants.holds(name, owner.__dict__.get(name))
+            return NEVER if is_fixed else look(frame, objects)
+        if owner is UNKNOWN or name == "__dict__":
+            return ALL
+        if isinstance(owner, SYNCHRONIZERS):
+            found = lookup(kind, name)
+            return () if isinstance(found, FunctionType) else (((id(owner), ITEMS), True),)
+        if not isinstance(owner, (asyncio.Future, asyncio.Handle)):
+            plain.add(kind)
+            return look(frame, objects)
+        return ALL if look(frame, objects) else ()
 
-def _changed(left: Any, right: Any) -> tuple[Touch, ...]:
-    """Tell what an operator touches; one that changes its left side may be among them."""
-    if type(left) in CONTAINERS:
-        return (*touches.contents(left, write=True), *contents(right))
-    return _values(left, right)
-
-
-def _truth(value: Any) -> tuple[Touch, ...]:
-    kind = type(value)
-    if kind in SCALARS or kind in IMMUTABLE_EXACT:
-        return ()
-    if isinstance(value, PLAIN):
-        return (((id(value), ITEMS), False),)
-    for name in ("__bool__", "__len__"):
-        found = getattr(kind, name, None)
-        if found is not None:
-            return () if isinstance(found, FunctionType) else ALL
-    return ()
-
-
-def _iterated(value: Any) -> tuple[Touch, ...]:
-    """Tell what beginning to iterate touches: each item is touched when it is its turn."""
-    if value is UNKNOWN:
-        return ALL
-    kind = type(value)
-    if isinstance(value, (*PLAIN, *ITERATORS, GeneratorType)) or kind in IMMUTABLE_EXACT:
-        return ()
-    return () if isinstance(value, _VIEWS) else _by(value, "__iter__")
-
-
-_VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
-
-
-def _unpacked(value: Any) -> tuple[Touch, ...]:
-    kind = type(value)
-    if kind is tuple:
-        return ()
-    return touches.contents(value) if kind in CONTAINERS else ALL
-
-
-def _awaited(value: Any) -> tuple[Touch, ...]:
-    if isinstance(value, CoroutineType):
-        return ()
-    if isinstance(value, asyncio.Future):
-        return (((id(value), ITEMS), False),)
-    return _by(value, "__await__")
-
-
-def _contained(value: Any, owner: Any) -> tuple[Touch, ...]:
-    kind = type(owner)
-    if kind in {dict, set, frozenset} and type(value) in SCALARS:
-        return touches.items(owner, write=False, holders={}, key=value)
-    return () if isinstance(lookup(kind, "__contains__"), FunctionType) else _values(value, owner)
-
-
-def _by(owner: Any, name: str) -> tuple[Touch, ...]:
-    """Nothing, if what is called is written in Python, whose code is looked into."""
-    return () if isinstance(lookup(type(owner), name), FunctionType) else ALL
-
-
-def _entered(owner: Any) -> tuple[Touch, ...]:
-    return _by(owner, "__aenter__")
-
-
-def _entered_at_once(owner: Any) -> tuple[Touch, ...]:
-    return tuple(touches.guard(owner)) or _by(owner, "__enter__")
-
-
-def _next_of(owner: Any) -> tuple[Touch, ...]:
-    return _by(owner, "__anext__")
-
-
-def _asked_for_iterator(owner: Any) -> tuple[Touch, ...]:
-    return () if isinstance(owner, AsyncGeneratorType) else _by(owner, "__aiter__")
-
-
-# ---- points -----------------------------------------------------------------------------------
-
-
-def _attribute(owner: Any, look: Look, name: Any) -> tuple[Touch, ...]:
-    if name == "__dict__" or owner is UNKNOWN:
-        return ALL
-    if isinstance(owner, SYNCHRONIZERS):
-        found = lookup(type(owner), name)
-        return () if isinstance(found, FunctionType) else (((id(owner), ITEMS), True),)
-    found = look()
-    return ALL if found and isinstance(owner, (asyncio.Future, asyncio.Handle)) else found
+    return effect
 
 
 SYNCHRONIZERS: Final[tuple[type, ...]] = (
@@ -214,7 +199,7 @@ SYNCHRONIZERS: Final[tuple[type, ...]] = (
 """Objects of asyncio that are touched as a whole by each of their methods."""
 
 
-def _item(owner: Any, look: Look, _: Any) -> tuple[Touch, ...]:
+def _item(owner: Any, look: Look) -> tuple[Touch, ...]:
     kind = type(owner)
     if kind in CONTAINERS or isinstance(owner, PLAIN):
         return look()
@@ -242,21 +227,3 @@ _HARMLESS: Final = frozenset(
     )
 )
 """Instructions that touch nothing but what only their own frame can see."""
-
-_OPERANDS: Final[dict[str, tuple[Callable[..., tuple[Touch, ...]], tuple[int, ...]]]] = {
-    **dict.fromkeys(("FORMAT_VALUE", "FORMAT_SIMPLE", "CONVERT_VALUE"), (contents, (1,))),
-    **dict.fromkeys(("UNARY_NEGATIVE", "UNARY_INVERT", "GET_LEN"), (contents, (1,))),
-    **dict.fromkeys(("LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE"), (contents, (1,))),
-    **dict.fromkeys(("TO_BOOL", "UNARY_NOT"), (_truth, (1,))),
-    **dict.fromkeys(("POP_JUMP_IF_TRUE", "POP_JUMP_IF_FALSE"), (_truth, (1,))),
-    "BINARY_OP": (_changed, (2, 1)),
-    "COMPARE_OP": (_compared, (2, 1)),
-    "CONTAINS_OP": (_contained, (2, 1)),
-    "GET_ITER": (_iterated, (1,)),
-    **dict.fromkeys(("UNPACK_SEQUENCE", "UNPACK_EX"), (_unpacked, (1,))),
-    "GET_AWAITABLE": (_awaited, (1,)),
-    "GET_AITER": (_asked_for_iterator, (1,)),
-    "GET_ANEXT": (_next_of, (1,)),
-    "BEFORE_WITH": (_entered_at_once, (1,)),
-    "BEFORE_ASYNC_WITH": (_entered, (1,)),
-}

@@ -15,9 +15,10 @@ from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Final, final
 
-from pytest_concurrency.explore.callables import EVERYTHING
-from pytest_concurrency.explore.effects import Effect, effects
-from pytest_concurrency.explore.memory import VISIBLE, slot
+from pytest_concurrency.explore.callables import ALL, EVERYTHING
+from pytest_concurrency.explore.constants import Constants
+from pytest_concurrency.explore.effects import NEVER, Effect, effects
+from pytest_concurrency.explore.memory import OBJECTS, TO_FRAME, VISIBLE, slot
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.scope import Scope, ours
@@ -48,8 +49,12 @@ class Footprints:
         """Look into code of this scope."""
         self._scope = scope
         self._decoder = Decoder(scope)
+        self._constants = Constants()
         self._effects: dict[CodeType, dict[int, Effect]] = {}
         self._kinds: dict[CodeType, str | None] = {}
+        self._is_blind = False
+        self._names: dict[Hashable, Hashable] = {}
+        self._numbers: dict[int, int] = {}
         self._tool: int | None = None
         self._ident = threading.get_ident()
         self.is_open = False
@@ -98,9 +103,31 @@ class Footprints:
     def end(self) -> tuple[Touch, ...]:
         """Return what the step touched since it began."""
         touched, self.touched = self.touched, None
-        if touched is None or touched.get("*"):
+        if touched is None or self._is_blind or touched.get("*"):
             return (EVERYTHING,)
-        return (*touched.items(), NOTHING_ELSE)
+        known, name = self._names, self._name
+        return (
+            *[(known.get(what) or name(what), write) for what, write in touched.items()],
+            NOTHING_ELSE,
+        )
+
+    def forget(self) -> None:
+        """Begin a play: its objects are new ones, numbered as they are met.
+
+        Steps that are made in the same order in two plays touch the same by name then, which
+        saves the search from reading what it read before.
+        """
+        self._is_blind = False
+        self._names.clear()
+        self._numbers.clear()
+
+    def _name(self, resource: Hashable) -> Hashable:
+        named = resource
+        if isinstance(resource, tuple) and isinstance(resource[0], int):
+            number = self._numbers.setdefault(resource[0], len(self._numbers))
+            named = (number, *resource[1:])
+        self._names[resource] = named
+        return named
 
     def touch(self, resource: Hashable, *, write: bool) -> None:
         """Write down that the step that runs touches something, if one is recorded."""
@@ -117,14 +144,21 @@ class Footprints:
         self.touch(_BIRTHS, write=True)
 
     def _on_instruction(self, code: CodeType, offset: int) -> object:
-        found = self._effects.get(code)
-        effect = found.get(offset) if found is not None else None
+        of_code = self._effects.get(code)
+        effect = of_code.get(offset) if of_code is not None else None
         if effect is None:
             return sys.monitoring.DISABLE  # type: ignore[attr-defined,unused-ignore]
         touched = self.touched
         if touched is None or "*" in touched or threading.get_ident() != self._ident:
             return None
-        for resource, write in effect(sys._getframe(1)):  # noqa: SLF001
+        frame = sys._getframe(1)  # noqa: SLF001
+        try:
+            found = effect(frame, OBJECTS(id(frame) + TO_FRAME))
+        except ValueError:  # an empty place where an object should be
+            found = ALL
+        if found is NEVER:
+            return sys.monitoring.DISABLE  # type: ignore[attr-defined,unused-ignore]
+        for resource, write in found:
             if write or resource not in touched:
                 touched[_known(resource)] = write
         return None
@@ -149,7 +183,10 @@ class Footprints:
 
     def _look_into(self, code: CodeType) -> None:
         monitoring = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
-        self._effects[code] = effects(code, self._scope, self._decoder)
+        if self._constants.learn(code):  # what was not looked at since is not known of this play
+            self._is_blind = True
+            monitoring.restart_events()
+        self._effects[code] = effects(code, self._scope, self._decoder, self._constants)
         monitoring.set_local_events(self._tool, code, monitoring.events.INSTRUCTION)
 
     def _kind(self, code: CodeType) -> str:

@@ -64,10 +64,10 @@ class Looks:
         return look if kind == "guard" or one.argument == "__dict__" else None
 
     def _early_call(self, one: Found, look: Look) -> Look:
-        function_of = _function_of(one)
+        read = function_of(one)
 
         def early(frame: FrameType, objects: Any) -> Touches:
-            return look(frame, objects) if type(function_of(frame, objects)) in BUILTINS else ()
+            return look(frame, objects) if type(read(frame, objects)) in BUILTINS else ()
 
         return early
 
@@ -183,10 +183,10 @@ class Looks:
         """Look at a call; code under test and stand-ins have points of their own."""
         own, holders, tell = self._own, self._holders, call
         called = callee(one.name, one.depth or 0, one.number, one.names)
-        function_of = _function_of(one)
+        read = function_of(one)
 
         def look(frame: FrameType, objects: Any) -> Touches:
-            function = function_of(frame, objects)
+            function = read(frame, objects)
             kind = type(function)
             if kind is MethodType:
                 inner = function.__func__
@@ -201,7 +201,7 @@ class Looks:
         return look
 
 
-def _function_of(one: Found) -> Callable[[FrameType, Any], Any]:
+def function_of(one: Found) -> Callable[[FrameType, Any], Any]:
     """Return a reader of what is called, without its arguments."""
     top = one.depth or 0
     if one.name == "CALL_FUNCTION_EX":

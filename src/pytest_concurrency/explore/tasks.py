@@ -49,6 +49,7 @@ class TaskStage:
         self._footprints = footprints
         self._explain = explain
         self._looks = footprints.is_open and not explain
+        footprints.forget()
         self._record = record
         self._woken: set[int] = set()
         self._loop = Loop(scope.has)
