@@ -16,9 +16,9 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     """Replace every clock of the timer by one that the test moves."""
-    from pytest_concurrency.slo import cells, deciding, perf, timing
+    from pytest_concurrency.slo import cells, deciding, perf, timing, waits
 
     clock = Clock()
-    for module in (cells, deciding, perf, timing):
+    for module in (cells, deciding, perf, timing, waits):
         monkeypatch.setattr(module, "perf_counter_ns", clock)
     return clock

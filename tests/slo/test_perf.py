@@ -7,9 +7,9 @@ import pytest
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.slo.assertions import Policy
-from pytest_concurrency.slo.cells import wait_of_call
 from pytest_concurrency.slo.noise import are_waits_known
 from pytest_concurrency.slo.perf import PerfTimer
+from pytest_concurrency.slo.waits import wait_of_call
 
 
 @pytest.fixture

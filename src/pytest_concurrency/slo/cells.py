@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import threading
+from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
 from time import perf_counter_ns
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
-from pytest_concurrency.slo.noise import WaitReader, waited_ns
+from pytest_concurrency.slo.noise import WaitReader
 from pytest_concurrency.slo.samples import Samples
+from pytest_concurrency.slo.turns import Turns
+from pytest_concurrency.slo.waits import open_reader, pread, wait_of_call
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-pread: Callable[[int, int, int], bytes] = getattr(os, "pread", lambda *_: b"")
-
-SETTLED_NS: Final = 20_000
-"""Two readings this near to each other have no wait for a processor between them."""
-
-_SLACK_NS: Final = 50_000
 
 
 class Cell:
@@ -56,7 +51,7 @@ class OfThisWorker(threading.local):
 class Open:
     """A block that has begun on a worker other than the first, or inside another block."""
 
-    __slots__ = ("before", "outer", "owner", "started_ns")
+    __slots__ = ("before", "outer", "owner", "started_ns", "takes_turn")
 
     def __init__(self, owner: object, outer: Open | None) -> None:
         """Open a block inside the one that is open in this context."""
@@ -64,45 +59,12 @@ class Open:
         self.outer: Open | None = outer
         self.before: bytes = b""
         self.started_ns: int = 0
+        self.takes_turn: bool = False
 
 
 INNERMOST: Final[ContextVar[Open | None]] = ContextVar(
     "pytest_concurrency_open_block", default=None
 )
-
-
-def open_reader() -> WaitReader | None:
-    """Return a reader for the calling thread, or None if the kernel does not tell."""
-    try:
-        reader = WaitReader()
-        reader.read_ns()
-    except (OSError, IndexError, ValueError):
-        return None
-    return reader
-
-
-def wait_of_call(before: bytes, after: bytes, late_ns: int, took_ns: int) -> int:
-    """Return how long a call waited for a processor, from the kernel's lines around it.
-
-    A processor lost after the call and before the second line was read shows as time that passed
-    since the call ended; a wait of that length belongs to it and not to the call.
-    """
-    if before == after:
-        return 0
-    waited = waited_ns(after) - waited_ns(before)
-    if late_ns > SETTLED_NS and waited >= late_ns - _SLACK_NS:
-        waited -= late_ns
-    return min(max(waited, 0), took_ns)
-
-
-def settled(fd: int) -> tuple[bytes, int]:
-    """Return the kernel's line and the clock, read with no wait for a processor in between."""
-    while True:
-        asked_ns = perf_counter_ns()
-        line = pread(fd, 64, 0)
-        read_ns = perf_counter_ns()
-        if read_ns - asked_ns < SETTLED_NS:
-            return line, read_ns
 
 
 class Beside:
@@ -112,14 +74,27 @@ class Beside:
         open: The blocks that have begun and not ended.
     """
 
-    def __init__(self, cells: list[Cell], *, takes_out_waits: bool) -> None:
-        """Add a cell to the others for each thread that takes a sample this way."""
+    def __init__(
+        self, cells: list[Cell], *, takes_out_waits: bool, turns: Turns | None = None
+    ) -> None:
+        """Add a cell to the others for each thread that takes a sample this way.
+
+        Args:
+            cells: Those of all threads.
+            takes_out_waits: Read how long each call waited for a processor.
+            turns: Who has a turn between blocks of the calling thread.
+        """
         self.open: set[Open] = set()
+        self.turns: Turns | None = turns
+        self._owner = get_ident()
         self._here = OfThisWorker(cells, takes_out_waits=takes_out_waits)
 
     def enter(self) -> None:
         """Begin a block in this context."""
         opened = Open(self, INNERMOST.get())
+        if self.turns is not None and not self.open and self._owner == get_ident():
+            opened.takes_turn = True
+            self.turns.before()
         INNERMOST.set(opened)
         self.open.add(opened)
         reader = self._here.reader
@@ -139,13 +114,17 @@ class Beside:
         self.open.discard(opened)
         cell, reader = self._here.cell, self._here.reader
         took_ns = ended_ns - opened.started_ns
+        waited_ns = 0
         cell.ns.append(took_ns)
         if reader is not None:
             after = pread(reader.fd, 64, 0)
             late_ns = perf_counter_ns() - ended_ns
-            cell.waits_ns.append(wait_of_call(opened.before, after, late_ns, took_ns))
+            waited_ns = wait_of_call(opened.before, after, late_ns, took_ns)
+            cell.waits_ns.append(waited_ns)
         if failed:
             cell.failed.append(len(cell.ns) - 1)
+        if opened.takes_turn and self.turns is not None:
+            self.turns.after(took_ns - waited_ns)
         return True
 
 

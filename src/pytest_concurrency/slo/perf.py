@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from _thread import get_ident
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from time import perf_counter_ns
 from typing import ParamSpec, Self, TypeVar
 
 from pytest_concurrency.errors import is_on_purpose
 from pytest_concurrency.slo.assertions import Policy
-from pytest_concurrency.slo.cells import (
-    SETTLED_NS,
-    Beside,
-    Cell,
-    open_reader,
-    pread,
-    settled,
-    timed,
-    wait_of_call,
-)
+from pytest_concurrency.slo.cells import Beside, Cell, timed
 from pytest_concurrency.slo.deciding import Decision, decide
 from pytest_concurrency.slo.evidence import Evidence
 from pytest_concurrency.slo.facts import Facts
@@ -27,7 +18,9 @@ from pytest_concurrency.slo.noise import Noise, NoiseWatch
 from pytest_concurrency.slo.objectives import Objective
 from pytest_concurrency.slo.parts import Parts
 from pytest_concurrency.slo.samples import Samples, merge_samples
+from pytest_concurrency.slo.turns import Turns
 from pytest_concurrency.slo.verdicts import Verdict
+from pytest_concurrency.slo.waits import Waits, open_reader
 
 __tracebackhide__ = is_on_purpose
 
@@ -55,6 +48,7 @@ class PerfTimer:
         objectives: Sequence[str | Objective] = (),
         policy: Policy | None = None,
         takes_out_waits: bool | None = None,
+        turns: Turns | None = None,
     ) -> None:
         """Make a timer for the calling worker.
 
@@ -64,6 +58,7 @@ class PerfTimer:
             policy: How verdicts are reached.
             takes_out_waits: Read from the kernel how long each call waited for a processor; by
                 default where the kernel tells and the policy does not judge by wall.
+            turns: What happens before and after each block, such as a call of a rival.
         """
         self.name = name
         self.policy: Policy = policy or Policy()
@@ -73,7 +68,7 @@ class PerfTimer:
             takes_out_waits = not self.policy.by_wall
         self._reader = open_reader() if takes_out_waits else None
         self.takes_out_waits: bool = self._reader is not None
-        self._fd = self._reader.fd if self._reader else None
+        self._turns = turns
         self._owner = get_ident()
         self.reset()
 
@@ -81,13 +76,14 @@ class PerfTimer:
         """Forget every sample."""
         self._is_short_way_held = False
         self._free = 0  # the first block goes the long way, which notes when it began
-        self._started_ns = self._first_ns = self._ended_ns = self._read_ns = 0
-        self._before = b""
+        self._started_ns = self._first_ns = self._ended_ns = 0
         self._cell = cell = Cell()
         self._cells = [cell]
-        self._append, self._append_wait = cell.ns.append, cell.waits_ns.append
-        self._beside = Beside(self._cells, takes_out_waits=self.takes_out_waits)
+        self._append = cell.ns.append
+        self._waits = Waits(self._reader, cell.waits_ns) if self._reader else None
+        self._beside = Beside(self._cells, takes_out_waits=self.takes_out_waits, turns=self._turns)
         self._open = self._beside.open
+        self._busy: Sized = self._open if self._waits is None else (self._waits,)
         self._decision: Decision | None = None
         self._watch: NoiseWatch | None = None
         self.warm_up = Samples()
@@ -100,16 +96,11 @@ class PerfTimer:
         if self._free != get_ident():
             return self._enter_long_way()
         self._free = 0
-        if self._fd is None:
-            self._started_ns = perf_counter_ns()
-            return self
-        self._started_ns = started_ns = perf_counter_ns()
-        if started_ns - self._read_ns > SETTLED_NS:
-            self._before, self._started_ns = settled(self._fd)
+        self._started_ns = perf_counter_ns() if self._waits is None else self._waits.begin()
         return self
 
     def _enter_long_way(self) -> Self:
-        if self._first_ns or self._owner != get_ident():
+        if self._first_ns or self._turns is not None or self._owner != get_ident():
             return self._enter_beside()
         self._begin()
         self._free = self._owner
@@ -125,19 +116,19 @@ class PerfTimer:
     ) -> None:
         """End the call; what it raised goes on, and makes it a failed one."""
         ended_ns = perf_counter_ns()
-        if self._open and self._exit_beside(ended_ns, failed=kind is not None):
+        if kind is None and not self._busy:
+            self._append(ended_ns - self._started_ns)
+            self._free = self._owner
             return
-        took_ns = ended_ns - self._started_ns
-        self._append(took_ns)
-        if self._fd is not None:
-            after, before = pread(self._fd, 64, 0), self._before
-            self._read_ns = read_ns = perf_counter_ns()
-            if after == before:
-                self._append_wait(0)
-            else:
-                self._append_wait(wait_of_call(before, after, read_ns - ended_ns, took_ns))
-                self._before = after
-        if kind is not None:
+        self._exit_long_way(ended_ns, failed=kind is not None)
+
+    def _exit_long_way(self, ended_ns: int, *, failed: bool) -> None:
+        if self._open and self._exit_beside(ended_ns, failed=failed):
+            return
+        self._append(ended_ns - self._started_ns)
+        if self._waits is not None:
+            self._waits.end(ended_ns, self._started_ns)
+        if failed:
             self._cell.failed.append(len(self._cell.ns) - 1)
         if self._open:
             self._is_short_way_held = True
@@ -155,7 +146,7 @@ class PerfTimer:
     def _enter_beside(self) -> Self:
         if not self._first_ns:
             self._begin()
-            self._is_short_way_held = True
+            self._is_short_way_held = self._turns is None
         if self._free:  # a task begun inside this block must not take the short way out of it
             self._free, self._is_short_way_held = 0, True
         self._beside.enter()
@@ -184,7 +175,11 @@ class PerfTimer:
     def tagged(self, **tags: str) -> PerfTimer:
         """Return the timer of calls with these tags, for ``p95{a=b}``; they count here too."""
         make = partial(
-            PerfTimer, self.name, policy=self.policy, takes_out_waits=self.takes_out_waits
+            PerfTimer,
+            self.name,
+            policy=self.policy,
+            takes_out_waits=self.takes_out_waits,
+            turns=self._turns,
         )
         return self._parts.of_tags(tags, make)
 

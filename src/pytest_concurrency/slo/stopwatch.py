@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Final
 
-from pytest_concurrency.slo.cells import open_reader
+from pytest_concurrency.slo.waits import open_reader
 
 _SHORTEST_NS: Final = 20_000
 _MOST_REPEATS: Final = 1_000
