@@ -15,8 +15,11 @@ from pytest_concurrency.plugin.journal import note_record, timer_key
 from pytest_concurrency.plugin.settings import read
 
 if TYPE_CHECKING:
+    from pytest_concurrency.slo.own_loops import RacingBlocks
     from pytest_concurrency.slo.pairs import Comparison
     from pytest_concurrency.slo.perf import PerfTimer
+    from pytest_concurrency.slo.rivals import Rival
+    from pytest_concurrency.slo.turns import Turns
 
 NAME = "concurrency-slo-against"
 ANSWERING = "pytest_concurrency.plugin.answering"
@@ -32,6 +35,11 @@ found_key: pytest.StashKey[Comparison] = pytest.StashKey["Comparison"]()
 """On an item: what came of its race."""
 raced_key: pytest.StashKey[bool] = pytest.StashKey()
 """On an item whose timer has been asked to take turns."""
+
+blocks_key: pytest.StashKey[RacingBlocks] = pytest.StashKey["RacingBlocks"]()
+"""On an item whose timed blocks take turns with those of the other revision."""
+
+_LOOP = "for _ in perf_timer.until_decided(): ..."
 
 Collector = Callable[[Any], Iterator[int]]
 
@@ -91,23 +99,55 @@ def _answer(timer: PerfTimer) -> Iterator[int]:
     return answer(timer, sys.stdin, sys.stdout)
 
 
+def turns_of(item: pytest.Item) -> Turns | None:
+    """Return what the blocks of a test's own loop take turns with, closed when the test ends."""
+    if answers_key in item.config.stash:
+        from pytest_concurrency.slo.own_loops import AnsweringBlocks
+
+        return AnsweringBlocks(sys.stdin, sys.stdout)
+    tree = item.config.stash.get(tree_key, None)
+    if tree is None:
+        return None
+    from pytest_concurrency.slo.own_loops import RacingBlocks
+
+    blocks = RacingBlocks(lambda: _start(item, tree), _claim(item), seconds=_seconds(item))
+    item.stash[blocks_key] = blocks
+    item.addfinalizer(blocks.close)
+    return blocks
+
+
 def _race(item: pytest.Item, tree: Path, timer: PerfTimer) -> Iterator[int]:
-    from pytest_concurrency.slo.rivals import Rival, RivalEnded, race
+    from pytest_concurrency.slo.rivals import race
 
     item.stash[raced_key] = True
-    seconds = 2.0 if read(item.config, "slo_quick") else 10.0
-    with Rival(_command(item), cwd=tree, env=_environment(item.config, tree)) as rival:
-        try:
-            rival.take(1)
-        except RivalEnded as error:
-            if error.status not in NOT_THERE:
-                raise
-            text = f"{item.nodeid}: not compared, for {_ref(item)} has no such test"
-            note_record(item, {"kind": "against", "nodeid": item.nodeid, "text": text})
-            yield 0
-            return
-        keep = _keeper(item)
-        yield from race(timer, rival, _claim(item), conclude=keep, seconds=seconds)
+    rival = _start(item, tree)
+    if rival is None:
+        yield 0
+        return
+    with rival:
+        yield from race(timer, rival, _claim(item), conclude=_keeper(item), seconds=_seconds(item))
+
+
+def _start(item: pytest.Item, tree: Path) -> Rival | None:
+    """Start a test at the other revision and have it make a call; None if it is not there."""
+    from pytest_concurrency.slo.rivals import Rival, RivalEnded
+
+    rival = Rival(_command(item), cwd=tree, env=_environment(item.config, tree))
+    try:
+        rival.take(1)
+    except BaseException as error:
+        rival.close()
+        if not isinstance(error, RivalEnded) or error.status not in NOT_THERE:
+            raise
+        text = f"{item.nodeid}: not compared, for {_ref(item)} has no such test"
+        note_record(item, {"kind": "against", "nodeid": item.nodeid, "text": text})
+        item.stash[raced_key] = True
+        return None
+    return rival
+
+
+def _seconds(item: pytest.Item) -> float:
+    return 2.0 if read(item.config, "slo_quick") else 10.0
 
 
 def _keeper(item: pytest.Item) -> Callable[[Comparison], None]:
@@ -134,17 +174,19 @@ def judge_comparison(item: pytest.Item) -> bool:
         UndecidedObjective: That could not be told, and it was to fail.
     """
     __tracebackhide__ = True
-    found = item.stash.get(found_key, None)
-    if found is None:
-        if tree_key in item.config.stash:
+    found, more = item.stash.get(found_key, None), "Run it alone, or raise --slo-margin."
+    if found is None and raced_key not in item.stash and blocks_key in item.stash:
+        found, more = item.stash[blocks_key].conclude(), f"Run it alone, or write {_LOOP}"
+        if found is None:
             _note_apart(item)
+    if found is None:
         return raced_key in item.stash or answers_key in item.config.stash
     from pytest_concurrency.plugin.objectives import slo_policy
     from pytest_concurrency.slo.assertions import conclude
     from pytest_concurrency.slo.pairs import comparison_text
 
     ref = _ref(item)
-    text = comparison_text(found, more="Run it alone, or raise --slo-margin.")
+    text = comparison_text(found, more=more)
     text = f"{text}\n  new is this tree, old is {ref}. {_again(item, ref)}"
     claim, *rest = found.row()
     conclude(found.state, text, slo_policy(item), row=(f"{claim} ({ref})", *rest))
@@ -152,12 +194,15 @@ def judge_comparison(item: pytest.Item) -> bool:
 
 
 def _note_apart(item: pytest.Item) -> None:
-    """Say of a test that measured, but in a loop of its own, that it was not compared."""
+    """Say of a test that measured, but too few calls, that it was not compared."""
+    from pytest_concurrency.slo.own_loops import FEWEST_CALLS
+
     timer = item.stash.get(timer_key, None)
-    if timer is not None and len(timer) and raced_key not in item.stash:
+    if timer is not None and len(timer):
+        calls = f"{len(timer)} call{'' if len(timer) == 1 else 's'}"
         text = (
-            f"{item.nodeid}: not compared with {_ref(item)}, for it loops by itself. "
-            "Write for _ in perf_timer.until_decided(): ..."
+            f"{item.nodeid}: not compared with {_ref(item)}: {calls} cannot decide it "
+            f"({FEWEST_CALLS} are needed). Write {_LOOP}"
         )
         note_record(item, {"kind": "against", "nodeid": item.nodeid, "text": text})
 

@@ -179,12 +179,14 @@ def _judge(item: pytest.Item, seconds: float) -> None:
 
 def make_timer(item: pytest.Item) -> PerfTimer:
     """Make the timer of a test, which decides about the objectives of its markers."""
+    from pytest_concurrency.plugin import against
     from pytest_concurrency.plugin.marked import join
     from pytest_concurrency.slo.perf import PerfTimer
 
     join(item.config)
     decidable = [goal.objective for goal in goals_of(item) if goal.is_decided_by_calls]
-    timer = PerfTimer(item.nodeid, objectives=decidable, policy=slo_policy(item))
+    policy, turns = slo_policy(item), against.turns_of(item)
+    timer = PerfTimer(item.nodeid, objectives=decidable, policy=policy, turns=turns)
     item.stash[timer_key] = timer
     open_journal(item.config)
     return timer

@@ -221,6 +221,8 @@ class PerfTimer:
         chosen = [goal.objective for goal in goals if goal.is_decided_by_calls or not goal.slo]
         decision = Decision(objectives=tuple(chosen) or self.objectives, policy=self.policy)
         self._decision = decision
+        if self.policy.collect is not None:
+            self._beside.turns = None  # it takes turns by itself
         return decide(self, decision, max_calls=max_calls, seconds=seconds)
 
     @property

@@ -191,10 +191,21 @@ def race(
         error: How often a verdict may be wrong.
     """
     budget_ns = duration_ns(seconds, where="--slo-against")
-    ratios, draw = Ratios(claim, error=error), Random(0)  # noqa: S311 - an order, not a secret
+    ratios = Ratios(claim, error=error)
     yield 0
     rival.take(1)
     timer.clear()
+    try:
+        yield from _pairs(timer, rival, ratios, budget_ns)
+    except RivalEnded as ended:
+        if ended.status or not ratios.pairs:
+            raise  # else a loop of its own there was the shorter one
+        ratios.look(is_last=True)
+    conclude(ratios.comparison())
+
+
+def _pairs(timer: PerfTimer, rival: Rival, ratios: Ratios, budget_ns: int) -> Iterator[int]:
+    draw = Random(0)  # noqa: S311 - an order, not a secret
     began_ns, has_ended = perf_counter_ns(), False
     while not has_ended:
         new_ns: list[float] = []
@@ -203,9 +214,8 @@ def race(
             if is_rival:
                 old_ns += rival.take(1)
                 continue
-            yield 2 * ratios.pairs + 1
+            yield ratios.pairs + len(new_ns) + 1
             new_ns.append(timer.samples.without_waits()[-1])
             timer.clear()
         ratios.add(new_ns, old_ns)
         has_ended = ratios.look(is_last=perf_counter_ns() - began_ns > budget_ns)
-    conclude(ratios.comparison())

@@ -85,22 +85,64 @@ def test_test_that_the_revision_has_not_is_told(history, pytester, told):
 
 
 OWN_LOOP = """
+from app import work
+
 def test_work(perf_timer):
-    for _ in range(3):
+    for _ in range({}):
         with perf_timer:
-            pass
+            work()
+    assert len(perf_timer) == {}
 """
 
 
-def test_test_that_loops_by_itself_is_told(history, pytester, told):
-    """The other revision makes a call only where it is asked for one: nobody compared this."""
-    pytester.makepyfile(test_own=OWN_LOOP)
-    result = history(20_000, "test_own.py")
+@pytest.fixture
+def own_loop(history, pytester):
+    """Have the repository know a test that loops by itself."""
+
+    def run(calls, steps, *options):
+        pytester.makepyfile(test_own=OWN_LOOP.format(calls, calls))
+        git(pytester, "add", "test_own.py")
+        git(pytester, "commit", "-qm", "second")
+        return history(steps, "test_own.py", *options)
+
+    return run
+
+
+def test_loop_of_its_own_takes_turns(own_loop, pytester, told):
+    """A plain loop of timed blocks is compared block by block, and keeps all its samples."""
+    result = own_loop(300, 40_000)
+    result.assert_outcomes(failed=1)
+    assert any("Missed: new <= 1.1x old" in line for line in result.stdout.lines)
+    assert told(result)[0].startswith("test_own.py::test_work  new <= 1.1x old (HEAD)  ")
+    assert git(pytester, "worktree", "list").stdout.count("\n") == 1
+
+
+def test_loop_of_its_own_that_is_faster_passes(own_loop, told):
+    """So is one that became faster, and the objective of a rival stays out of it."""
+    result = own_loop(300, 10_000)
+    result.assert_outcomes(passed=1)
+    assert told(result)[0].endswith("met")
+
+
+def test_loop_of_its_own_meets_another_one(own_loop, pytester, told):
+    """Where one side loops by itself and the other collects, they take turns all the same."""
+    own_loop(300, 20_000)
+    pytester.makepyfile(test_own=TEST)
+    result = pytester.runpytest_subprocess(
+        "-q", "--slo-against=HEAD", "--slo-margin=500%", "test_own.py"
+    )
+    result.assert_outcomes(passed=1)
+    assert told(result)[0].endswith("met")
+
+
+def test_loop_of_too_few_calls_is_told(own_loop, told):
+    """Three calls decide nothing: nobody compared them."""
+    result = own_loop(3, 20_000)
     result.assert_outcomes(passed=1)
     assert told(result) == [
         (
-            "test_own.py::test_work: not compared with HEAD, for it loops by itself. "
-            "Write for _ in perf_timer.until_decided(): ..."
+            "test_own.py::test_work: not compared with HEAD: 3 calls cannot decide it "
+            "(17 are needed). Write for _ in perf_timer.until_decided(): ..."
         )
     ]
 
