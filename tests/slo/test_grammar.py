@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.slo.grammar import parse_objective, parse_objectives
+from pytest_concurrency.slo.grammar import parse_objective
 
 WRONG = [
     ("", "the objective is empty. Write 'p95 < 50ms'."),
@@ -190,11 +190,3 @@ def test_an_objective_is_neither_true_nor_false():
         "an Objective is neither true nor false before it is held against samples. "
         "Write assert_slo(outcome, 'p95 < 50ms')."
     )
-
-
-def test_several_objectives_are_read_in_order():
-    """A list of texts gives a list of objectives."""
-    assert [str(each) for each in parse_objectives(["p95 < 1s", "errors < 1%"])] == [
-        "p95 < 1s",
-        "errors < 1%",
-    ]

@@ -88,11 +88,6 @@ def parse_objective(text: str, *, where: str = "") -> Objective:
     return _Reader(text.strip(), where).read()
 
 
-def parse_objectives(texts: tuple[str, ...] | list[str], *, where: str = "") -> list[Objective]:
-    """Read several objectives, each in a string of its own."""
-    return [parse_objective(text, where=where) for text in texts]
-
-
 def as_objective(objective: str | Objective) -> Objective:
     """Return an objective, read if it is text."""
     return objective if isinstance(objective, Objective) else parse_objective(objective)
