@@ -29,6 +29,7 @@ def test_pool_use_is_counted(small):
     assert use.levels == (1, 2, 3, 1)
     assert use.saturation == 1.0
     assert (use.waits_ns, use.timeouts, use.invalidated) == ((), 0, 0)
+    assert use.waited_ns == (0, 0, 0, 0)
 
 
 def test_pool_that_is_empty_times_out(small):
@@ -42,6 +43,7 @@ def test_pool_that_is_empty_times_out(small):
 
     assert watch.use.timeouts == 1
     assert len(watch.use.waits_ns) == 1
+    assert watch.use.waited_ns == (0, 0, 0, *watch.use.waits_ns)
     assert watch.use.waits_ns[0] >= 40_000_000
 
 

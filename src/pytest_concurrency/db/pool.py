@@ -26,7 +26,8 @@ class PoolUse:
         checkouts: How many times a connection was taken out.
         peak: The most connections that were out at one time.
         overflow: How many connections were out beyond ``size`` at the peak.
-        waits_ns: How long each waited that found the pool empty, in nanoseconds.
+        waited_ns: How long each waited for a connection, in order, in nanoseconds: 0 where one was
+            free.
         timeouts: How many gave up waiting.
         invalidated: How many connections were thrown away as broken.
         levels: How many connections were out after each checkout.
@@ -37,10 +38,15 @@ class PoolUse:
     checkouts: int
     peak: int
     overflow: int
-    waits_ns: tuple[int, ...]
+    waited_ns: tuple[int, ...]
     timeouts: int
     invalidated: int
     levels: tuple[int, ...]
+
+    @property
+    def waits_ns(self) -> tuple[int, ...]:
+        """How long each waited that found the pool empty, in nanoseconds."""
+        return tuple(filter(None, self.waited_ns))
 
     @property
     def saturation(self) -> float:
@@ -75,7 +81,7 @@ class PoolWatch:
         self._lock = threading.Lock()
         self._out = 0
         self._levels: list[int] = []
-        self._waits: list[int] = []
+        self._waited: list[int] = []
         self._waiting = 0
         self._timeouts = 0
         self._invalidated = 0
@@ -113,7 +119,7 @@ class PoolWatch:
                 checkouts=len(self._levels),
                 peak=peak,
                 overflow=max(peak - size, 0),
-                waits_ns=tuple(self._waits),
+                waited_ns=tuple(self._waited),
                 timeouts=self._timeouts,
                 invalidated=self._invalidated,
                 levels=tuple(self._levels),
@@ -158,8 +164,7 @@ class PoolWatch:
                 raise
             finally:
                 self._count_waiting(-full)
-                if full:
-                    self._waits.append(perf_counter_ns() - began)
+                self._waited.append(perf_counter_ns() - began if full else 0)
 
         vars(pool)["connect"] = connect
 

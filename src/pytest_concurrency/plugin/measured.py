@@ -55,7 +55,7 @@ def pool_of(item: pytest.Item) -> tuple[float | None, dict[str, Samples]]:
         return None, waits
     use = watch.use
     share = use.saturation if use.capacity is not None else None
-    return share, {**waits, "pool wait": Samples.of(use.waits_ns)}
+    return share, {**waits, "pool wait": Samples.of(use.waited_ns)}
 
 
 def samples_record(item: pytest.Item) -> dict[str, Any] | None:
