@@ -8,7 +8,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_concurrency.db.database import Database
-    from pytest_concurrency.db.datasets import Dataset, dataset, rows
+    from pytest_concurrency.db.datasets import Dataset, dataset
+    from pytest_concurrency.db.generated import rows
     from pytest_concurrency.db.leaks import LeakReport, find_leaks
     from pytest_concurrency.db.pool import PoolWatch
     from pytest_concurrency.db.servers import open_server
@@ -175,7 +176,7 @@ _ROOMS = {
     "measure_time": "slo.timing",
     "open_server": "db.servers",
     "parse_objective": "slo.grammar",
-    "rows": "db.datasets",
+    "rows": "db.generated",
     "separate_sessions": "db.sessions",
     "track_memory": "slo.memory",
 }

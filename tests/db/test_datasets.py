@@ -5,9 +5,22 @@ import enum
 import hashlib
 import uuid
 from decimal import Decimal
+from typing import ClassVar
 
 import pytest
-from sqlalchemy import ForeignKey, Numeric, String, UniqueConstraint, select, text
+from sqlalchemy import (
+    JSON,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Numeric,
+    Sequence,
+    String,
+    UniqueConstraint,
+    Uuid,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -53,6 +66,60 @@ class Assignment(Model):
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     block_id: Mapped[int] = mapped_column(ForeignKey("block.id"))
+
+
+class Ticket(Model):
+    __tablename__ = "Ticket"  # which PostgreSQL finds only in quotes
+    number: Mapped[int] = mapped_column(Sequence("TicketNumber"), primary_key=True)
+    facts: Mapped[dict] = mapped_column(JSON)
+    token: Mapped[str] = mapped_column(Uuid(as_uuid=False))
+    share: Mapped[Decimal] = mapped_column(Numeric(2, 2))
+    rate: Mapped[float] = mapped_column(Numeric(3, 1, asdecimal=False))
+
+
+class Entry(Model):
+    __tablename__ = "entry"
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    text: Mapped[str] = mapped_column(String(20), unique=True)
+
+
+class Room(Model):
+    __tablename__ = "room"
+    house: Mapped[int] = mapped_column(primary_key=True)
+    floor: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Bed(Model):
+    __tablename__ = "bed"
+    __table_args__ = (ForeignKeyConstraint(["house", "floor"], ["room.house", "room.floor"]),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    house: Mapped[int]
+    floor: Mapped[int]
+
+
+class Unit(Model):
+    __tablename__ = "unit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    above: Mapped[int] = mapped_column(ForeignKey("unit.id"))
+
+
+class Staff(Model):
+    __tablename__ = "staff"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    name: Mapped[str] = mapped_column(String(20))
+    __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "staff"}
+
+
+class Nurse(Staff):
+    __tablename__ = "nurse"
+    id: Mapped[int] = mapped_column(ForeignKey("staff.id"), primary_key=True)
+    ward: Mapped[int]
+    __mapper_args__: ClassVar = {"polymorphic_identity": "nurse"}
+
+
+class Porter(Staff):
+    __mapper_args__: ClassVar = {"polymorphic_identity": "porter"}
 
 
 DAY = dt.date(2025, 1, 1)
@@ -140,6 +207,114 @@ def test_shared_dataset_refuses_writes(shelf_on, backend):
         assert connection.scalar(text("SELECT count(*) FROM assignment")) == 200
         with pytest.raises(DBAPIError):
             connection.execute(text("DELETE FROM assignment"))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_rows_fit_columns_of_every_kind(shelf_on, backend):
+    """Documents, identifiers as text, numbers of two digits; sequences and identities go on."""
+    data = dataset("kinds", rows(Ticket, 20), rows(Entry, 3))
+    with shelf_on(backend).clone(data) as database, Session(database.engine()) as session:
+        tickets = session.scalars(select(Ticket).order_by(Ticket.number)).all()
+        assert [ticket.facts for ticket in tickets] == [{}] * 20
+        assert len({uuid.UUID(ticket.token) for ticket in tickets}) == 20
+        new = Ticket(facts={"a": 1}, token=str(uuid.UUID(int=1)), share=0, rate=0)
+        session.add_all([new, Entry(text="next")])
+        session.commit()
+        assert new.number == 21
+        assert session.scalars(select(Entry.text).order_by(Entry.id)).all() == [
+            "text 1",
+            "text 2",
+            "text 3",
+            "next",
+        ]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_foreign_keys_hold_in_every_shape(shelf_on, backend):
+    """Two columns that point at one row agree, and who must point at its own table does."""
+    data = dataset("shapes", rows(Room, 6), rows(Bed, 40), rows(Unit, 3))
+    with shelf_on(backend).clone(data) as database, Session(database.engine()) as session:
+        rooms = set(session.execute(select(Room.house, Room.floor)).all())
+        assert set(session.execute(select(Bed.house, Bed.floor)).all()) <= rooms
+        assert all(unit.above == unit.id for unit in session.scalars(select(Unit)))
+
+
+def test_classes_that_inherit_are_loaded_as_what_they_are(shelf_on):
+    """Rows of both tables, of the right kind, with attributes of either."""
+    data = dataset(
+        "staff",
+        rows(Staff, 2),
+        rows(Nurse, 3, name="ann", ward=[7, 8]),
+        rows(Porter, 2, name="bob"),
+    )
+    assert data.declared() == {"nurse": 3, "staff": 7}
+    shelf = shelf_on("sqlite")
+    with shelf.clone(data) as database, Session(database.engine()) as session:
+        people = session.scalars(select(Staff).order_by(Staff.id)).all()
+        assert [type(one) for one in people] == [Staff] * 2 + [Nurse] * 3 + [Porter] * 2
+        assert [one.name for one in people[1:]] == ["name 2", *["ann"] * 3, *["bob"] * 2]
+        assert [one.ward for one in people[2:5]] == [7, 8, 7]
+    assert shelf.counts(data) == data.declared()
+
+
+def test_second_part_goes_on_where_the_first_ended(shelf_on):
+    """Keys and unique values of earlier parts are taken."""
+    data = dataset(
+        "two parts",
+        rows(Person, 3),
+        rows(Block, 3),
+        rows(Assignment, 4),
+        rows(Person, 2, role=Role.FACULTY),
+        rows(Assignment, 11),
+    )
+    with shelf_on("sqlite").clone(data) as database, Session(database.engine()) as session:
+        assert session.scalars(select(Person.id).order_by(Person.id)).all() == [1, 2, 3, 4, 5]
+        pairs = session.execute(select(Assignment.person_id, Assignment.block_id)).all()
+        assert len(set(pairs)) == 15
+
+
+@pytest.mark.parametrize(
+    ("declare", "message"),
+    [
+        (
+            lambda: rows(int, 3),
+            "rows(int): that is no mapped class. Write rows(Account, 100) with one that is.",
+        ),
+        (
+            lambda: rows("person", 3),
+            "rows('person'): that is no mapped class. Write rows(Account, 100) with one that is.",
+        ),
+        (
+            lambda: rows(Person, -3),
+            "rows(Person, -3): the count is an integer >= 0. Write rows(Person, 100).",
+        ),
+        (
+            lambda: rows(Person, "3"),
+            "rows(Person, '3'): the count is an integer >= 0. Write rows(Person, 100).",
+        ),
+        (
+            lambda: rows(Person, 3, name=[]),
+            (
+                "rows(Person): name=[] has no value to take. "
+                "Write name=lambda index: ... or leave it out."
+            ),
+        ),
+        (
+            lambda: dataset(3),
+            "dataset(3): a dataset has a name. Write dataset('clinic', rows(...)).",
+        ),
+        (
+            lambda: dataset("clinic", 5),
+            "dataset('clinic'): 5 fills no session. Write rows(...), or a function of a session.",
+        ),
+    ],
+)
+def test_what_declares_no_rows_is_refused(declare, message):
+    """Where it is written, not where it is built."""
+    with pytest.raises(UsageError) as caught:
+        declare()
+
+    assert str(caught.value) == message
 
 
 def test_counts_are_known(shelf_on):

@@ -9,9 +9,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytest_concurrency.db.begin import make_safe
     from pytest_concurrency.db.database import Database, Server, Template
-    from pytest_concurrency.db.datasets import Dataset, dataset, rows
+    from pytest_concurrency.db.datasets import Dataset, dataset
+    from pytest_concurrency.db.generated import rows
     from pytest_concurrency.db.hangs import hung_workers
     from pytest_concurrency.db.leaks import Leak, LeakReport, find_leaks
+    from pytest_concurrency.db.mutation import mutated_statements
     from pytest_concurrency.db.points import StatementListener, listen
     from pytest_concurrency.db.pool import PoolUse, PoolWatch
     from pytest_concurrency.db.schema import alembic_upgrade, as_build
@@ -44,6 +46,7 @@ __all__ = [
     "listen",
     "lock_waits",
     "make_safe",
+    "mutated_statements",
     "open_server",
     "rows",
     "separate_sessions",
@@ -71,8 +74,9 @@ _MODULES = {
     "listen": "points",
     "lock_waits": "waits",
     "make_safe": "begin",
+    "mutated_statements": "mutation",
     "open_server": "servers",
-    "rows": "datasets",
+    "rows": "generated",
     "separate_sessions": "sessions",
 }
 

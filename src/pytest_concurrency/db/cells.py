@@ -43,6 +43,8 @@ def cell(column: Column[Any], index: int, seed: int, salt: int = 0) -> object:
     if column.nullable and not column.primary_key and bits % _ONE_IN_TEN == 0:
         return None
     kind = _kind(column)
+    if getattr(column.type, "as_uuid", None) is False:  # a UUID that Python sees as text
+        return str(_other(uuid.UUID, column, bits >> 8))
     if kind is str:
         return _text(column, index)
     if kind is int:
@@ -51,6 +53,10 @@ def cell(column: Column[Any], index: int, seed: int, salt: int = 0) -> object:
 
 
 def _kind(column: Column[Any]) -> type:
+    from sqlalchemy import JSON
+
+    if isinstance(column.type, JSON):  # it says ``dict`` or ``object``, depending on the release
+        return dict
     try:
         return column.type.python_type
     except RuntimeError:  # a type that does not say
@@ -84,11 +90,13 @@ def _other(kind: type, column: Column[Any], bits: int) -> object:
     if issubclass(kind, enum.Enum):
         members = list(kind)
         return members[bits % len(members)]
-    scale = getattr(column.type, "scale", None) or 0
+    scale = getattr(column.type, "scale", None)
+    most = min(10_000, 10 ** (getattr(column.type, "precision", None) or 4))
+    number = Decimal(bits % most).scaleb(-(scale or 0))
     makers: dict[type, Any] = {
         bool: lambda: bits % 2 == 1,
-        float: lambda: (bits % 1_000_000) / 1000,
-        Decimal: lambda: Decimal(bits % 10_000).scaleb(-scale),
+        float: lambda: (bits % 1_000_000) / 1000 if scale is None else float(number),
+        Decimal: lambda: number,
         dt.datetime: lambda: dt.datetime.combine(day, clock, tzinfo=zone),
         dt.date: lambda: day,
         dt.time: lambda: clock,

@@ -80,6 +80,7 @@ def large_dataset(
     from functools import partial
 
     from pytest_concurrency.db.database import refuse_writes
+    from pytest_concurrency.db.datasets import check_dataset
     from pytest_concurrency.plugin.databases import close_database, make_database, shelf_of
     from pytest_concurrency.plugin.leftovers import watched
 
@@ -89,6 +90,7 @@ def large_dataset(
         data: Dataset, *, shared: bool = False, engine: Callable[[Database], Engine] | None = None
     ) -> Engine:
         __tracebackhide__ = True
+        check_dataset(data, "large_dataset")
         if shared:
             database = shelf_of(item, database_backend, database_schema).shared(data)
         else:

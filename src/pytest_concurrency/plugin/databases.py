@@ -133,9 +133,10 @@ def shelf_of(item: pytest.Item, setting: str, schema: Any) -> DatasetShelf:
 def _note_counts(config: pytest.Config, dataset: str, counts: dict[str, int]) -> None:
     """Note what was built, for the line at the end: the first test that needs it tells it."""
     from pytest_concurrency.plugin import current_key
+    from pytest_concurrency.plugin.datasets import counted, remember_counts
 
-    rows = ", ".join(f"{table} {count:,}" for table, count in counts.items()) or "no rows"
-    _note(config.stash[current_key], f"built {dataset}: {rows}")
+    remember_counts(config, dataset, counts)
+    _note(config.stash[current_key], f"built {dataset}: {counted(counts)}")
 
 
 def make_database(item: pytest.Item, setting: str, schema: Any, data: Dataset | None) -> Database:
@@ -143,6 +144,9 @@ def make_database(item: pytest.Item, setting: str, schema: Any, data: Dataset | 
     __tracebackhide__ = True
     server = server_of(item, setting)
     if data is not None:
+        from pytest_concurrency.db.datasets import check_dataset
+
+        check_dataset(data, "database_dataset")
         database = shelf_of(item, setting, schema).clone(data)
     else:
         name, build = build_of(schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
@@ -156,6 +156,14 @@ def waits_of(item: pytest.Item) -> Mapping[object, str]:
 @final
 class Databases:
     """The hooks of a session with databases; they join when a test asks for one."""
+
+    def pytest_report_collectionfinish(
+        self, config: pytest.Config, items: Sequence[pytest.Item]
+    ) -> list[str]:
+        """Name the datasets, with their rows."""
+        from pytest_concurrency.plugin.datasets import lines_of
+
+        return lines_of(config, items)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
