@@ -238,6 +238,30 @@ def test_deadlock_names_the_circle(on, backend):
         assert other.result() == 1
 
 
+def test_circle_is_named_while_all_of_it_wait(on):
+    """A deadlock that the server has not resolved yet: three sessions, none of which can go on."""
+    engine = on("postgres").engine()
+    change = "UPDATE account SET balance = balance + 1 WHERE id = {}"
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO account (id, balance) VALUES (3, 30)"))
+
+    with separate_sessions("ann", "bob", "cid", "dan", engine=engine) as sessions:
+        for number, session in enumerate(list(sessions)[:3], 1):
+            session.execute(text("SET deadlock_timeout = '10min'"))
+            session.execute(text(change.format(number)))
+        ann, bob, cid, dan = sessions
+        first = ann.start(change.format(2))
+        assert (first.state, first.cycle) == ("waiting", ())
+        second = bob.start(change.format(3))
+        third = cid.start(change.format(1))
+        aside = dan.start(change.format(1))
+
+        assert first.cycle == ("ann", "bob", "cid")
+        assert second.cycle == ("bob", "cid", "ann")
+        assert third.cycle == ("cid", "ann", "bob")
+        assert (aside.state, aside.cycle) == ("waiting", ())
+
+
 @pytest.mark.parametrize("backend", ["postgres", "mariadb"])
 def test_nowait_refuses_instead_of_waiting(on, backend):
     """NOWAIT is an error at once where plain FOR UPDATE waits."""

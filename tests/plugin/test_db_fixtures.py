@@ -321,6 +321,24 @@ def test_pool_is_held_to_objectives(suite):
     assert "Missed: pool < 90%" in ran.text
 
 
+def test_checkouts_without_a_wait_count_in_pool_waits(suite):
+    """A share of all checkouts waited, not of those that did."""
+    ran = suite(
+        """
+        import pytest
+
+        @pytest.mark.slo("pool wait p95 < 1ns", "pool wait max < 1ns")
+        def test_free(pool_watch, database_engine):
+            for _ in range(100):
+                database_engine.connect().close()
+        """,
+        conftest=MODELS + METADATA,
+    )
+
+    assert ran.outcomes == {"passed": 1}
+    assert re.search(r"test_free +pool wait p95 < 1ns .* 100 calls +met", ran.text)
+
+
 def test_waits_for_locks_are_held_to_objectives(suite):
     """Steps that waited are samples of `lock wait`, without the test timing them."""
     ran = suite(

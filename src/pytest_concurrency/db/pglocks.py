@@ -44,7 +44,7 @@ class PostgresProbe:
 
     def waiting(self, control: Connection) -> frozenset[int]:
         """Return the numbers of all processes that wait for a lock."""
-        return frozenset(control.exec_driver_sql(_WAITING).scalars())
+        return frozenset(number for (number,) in _rows(control, _WAITING))
 
     def blockers(self, control: Connection, number: int) -> tuple[int, ...] | None:
         """Return the process numbers that block another; ``None`` if it runs."""

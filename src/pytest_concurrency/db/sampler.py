@@ -1,4 +1,4 @@
-"""Looks every few milliseconds who waits for a lock, while a test asks how long that takes."""
+"""Looks every millisecond who waits for a lock, while a test asks how long that takes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from pytest_concurrency.db.connection import WatchedConnection
     from pytest_concurrency.db.watch import EngineWatch
 
-_EVERY = 0.002
-_YOUNG_NS = 1_000_000
+_EVERY = 0.001
+_YOUNG_NS = 500_000
 _PATIENCE = 5.0
+_UNNAMED = Wait(blocked_by=(), lock="a lock")
 
 
 @final
@@ -25,7 +26,7 @@ class WaitSampler:
     """Tells the statements of a watch that they wait, where nobody else asks.
 
     A step of ``session.start`` is known to wait already. Statements that workers send by
-    themselves are asked about here: those that wait for less than some milliseconds may be missed.
+    themselves are asked about here: those that wait for less than two milliseconds may be missed.
     """
 
     def __init__(self, watch: EngineWatch) -> None:
@@ -58,21 +59,27 @@ class WaitSampler:
             self._control.engine.dispose()
 
     def _look(self, asked: list[WatchedConnection]) -> None:
-        statements = {one: one.current for one in asked}
-        waits = inferred_waits(self._watch, asked)
-        if self._probe is not None:
-            control = self._connection()
-            numbers = self._probe.waiting(control)
-            waits = {
-                one: self._wait(self._probe, control, one) for one in asked if one.number in numbers
-            }
-        for one, wait in waits.items():
-            statement = statements[one]
-            if statement is not None and statement is one.current:
-                statement.waits.append(wait)
+        running = [(one, statement) for one in asked if (statement := one.last) is not None]
+        probe = self._probe
+        if probe is None:
+            waits = inferred_waits(self._watch, asked)
+            for one, statement in running:
+                if one in waits and one.current is statement:
+                    self._watch.note_wait(one, statement, waits[one])
+            return
+        control = self._connection()
+        numbers = probe.waiting(control)
+        for one, statement in running:
+            # No other has been sent on this connection since, so it is this one that waits.
+            if one.number in numbers and one.last is statement:
+                self._watch.note_wait(one, statement, _UNNAMED)
+                statement.waits[0] = self._named(probe, control, one) or _UNNAMED
 
-    def _wait(self, probe: Probe, control: Connection, one: WatchedConnection) -> Wait:
-        numbers = (probe.blockers(control, one.number) or ()) if probe.names_at_once else ()
+    def _named(self, probe: Probe, control: Connection, one: WatchedConnection) -> Wait | None:
+        """Return for whom and what a connection waits, if it still does."""
+        numbers = probe.blockers(control, one.number) if probe.names_at_once else ()
+        if numbers is None:
+            return None
         names = tuple(map(self._watch.name_of, numbers))
         return Wait(blocked_by=names, lock=probe.lock(control, one.number))
 

@@ -136,6 +136,10 @@ class Scope:
         """Return the deadlock that ended a statement with this error."""
         return next((found for one, found in self._deadlocks if one is error), None)
 
+    def circle(self, session: str) -> tuple[str, ...]:
+        """Return the sessions that wait for each other in a circle with this one; empty if none."""
+        return self._circle((session,))
+
     def show_rows(self, name: str, rows: Sequence[object]) -> None:
         """Keep the rows that a session's last statement returned, for the timeline."""
         found = self.found(name)
@@ -163,6 +167,17 @@ class Scope:
             probe, number = self._probe, found.number
             with suppress(Exception):  # it may have ended by itself
                 self.ask(lambda control: probe.cancel(control, number))
+
+    def _circle(self, path: tuple[str, ...]) -> tuple[str, ...]:
+        found = self.found(path[-1]) if path[-1] in self.sessions else None
+        statement = None if found is None else found.current
+        wait = None if statement is None else self.look(path[-1], statement.started_ns)
+        for name in wait.blocked_by if wait else ():
+            if name == path[0]:
+                return path
+            if name not in path and (circle := self._circle((*path, name))):
+                return circle
+        return ()
 
     def _ask_wait(self, found: WatchedConnection) -> Wait | None:
         probe, number = self._probe, found.number

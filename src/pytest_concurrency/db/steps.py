@@ -39,6 +39,10 @@ class Looker(Protocol):
         """Return the deadlock that ended a statement with this error."""
         ...
 
+    def circle(self, session: str) -> tuple[str, ...]:
+        """Return the sessions that wait for each other in a circle with this one; empty if none."""
+        ...
+
 
 class _Told:
     """What a step tells once it is settled, however it runs."""
@@ -59,7 +63,9 @@ class _Told:
 
     @property
     def cycle(self) -> tuple[str, ...]:
-        """The sessions of the deadlock that ended this step; empty if none did."""
+        """The sessions of the deadlock that ended this step, or holds it now; empty if none."""
+        if not self._ended.is_set():
+            return self._looker.circle(self.session)
         found = self._looker.deadlock(self._error) if self._error is not None else None
         return found.cycle if found else ()
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from pytest_concurrency.db.waits import Wait
+
 _KEEP = 20_000
 _WHOLE = 10_000
 NAME_OPTION = "pytest_concurrency_session"
@@ -107,6 +109,20 @@ class EngineWatch:
             if connection.number == number:
                 return connection.name
         return f"connection {number}"
+
+    def note_wait(self, found: WatchedConnection, statement: Statement, wait: Wait) -> None:
+        """Take in that a statement waits, or waited if it has ended meanwhile.
+
+        Args:
+            found: Its connection.
+            statement: The statement.
+            wait: What it waits for.
+        """
+        with self._lock:
+            is_new = not statement.waits and not found.waited_since(statement.started_ns)
+            statement.waits.append(wait)
+            if is_new and statement.ended_ns is not None:
+                self.lock_waits_ns.append(statement.ended_ns - statement.started_ns)
 
     def _handlers(self) -> list[tuple[str, Callable[..., None]]]:
         return [
@@ -204,9 +220,10 @@ class EngineWatch:
         statement, found.current = found.current, None
         if statement is not None:
             statement.rows, statement.error = rows, error
-            statement.ended_ns = perf_counter_ns()
-            if statement.waits or found.waited_since(statement.started_ns):
-                self.lock_waits_ns.append(statement.ended_ns - statement.started_ns)
+            with self._lock:
+                statement.ended_ns = perf_counter_ns()
+                if statement.waits or found.waited_since(statement.started_ns):
+                    self.lock_waits_ns.append(statement.ended_ns - statement.started_ns)
 
     def _notice_locks(self, found: WatchedConnection, statement: Statement) -> None:
         """Keep what no server tells later: SQLite's writer, MySQL's named locks."""
