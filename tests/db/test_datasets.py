@@ -16,6 +16,7 @@ from sqlalchemy import (
     Numeric,
     Sequence,
     String,
+    TypeDecorator,
     UniqueConstraint,
     Uuid,
     select,
@@ -75,6 +76,30 @@ class Ticket(Model):
     token: Mapped[str] = mapped_column(Uuid(as_uuid=False))
     share: Mapped[Decimal] = mapped_column(Numeric(2, 2))
     rate: Mapped[float] = mapped_column(Numeric(3, 1, asdecimal=False))
+
+
+class Plain(TypeDecorator):
+    """A type that only chooses another."""
+
+    impl = String
+    cache_ok = True
+
+
+class Odd(TypeDecorator):
+    """A type that takes what only its author knows."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value, _dialect):
+        return value.odd
+
+
+class Parcel(Model):
+    __tablename__ = "parcel"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(Plain(4))
+    content: Mapped[str] = mapped_column(Odd(4))
 
 
 class Entry(Model):
@@ -237,6 +262,28 @@ def test_foreign_keys_hold_in_every_shape(shelf_on, backend):
         rooms = set(session.execute(select(Room.house, Room.floor)).all())
         assert set(session.execute(select(Bed.house, Bed.floor)).all()) <= rooms
         assert all(unit.above == unit.id for unit in session.scalars(select(Unit)))
+
+
+def test_types_of_the_projects_own_are_seen_through(shelf_on):
+    """Where they only choose another type; what they compute has to be given."""
+    given = rows(Parcel, 2, content=Carried())
+    with (
+        shelf_on("sqlite").clone(dataset("parcels", given)) as database,
+        database.engine().connect() as connection,
+    ):
+        found = connection.execute(text("SELECT label, content FROM parcel")).all()
+    assert [tuple(row) for row in found] == [("0000", "x"), ("0001", "x")]
+
+    with pytest.raises(UsageError) as caught:
+        shelf_on("sqlite").clone(dataset("odd parcels", rows(Parcel, 1)))
+    assert str(caught.value) == (
+        "rows(parcel): no values for the column 'content' of type Odd(length=4). "
+        "Write rows(..., content=lambda index: ...)."
+    )
+
+
+class Carried:
+    odd = "x"
 
 
 def test_classes_that_inherit_are_loaded_as_what_they_are(shelf_on):

@@ -17,6 +17,7 @@ from pytest_concurrency.errors import UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy import Column
+    from sqlalchemy.types import TypeEngine
 
 _FIRST_DAY = dt.date(2024, 1, 1)
 _DAYS = 366
@@ -53,12 +54,20 @@ def cell(column: Column[Any], index: int, seed: int, salt: int = 0) -> object:
 
 
 def _kind(column: Column[Any]) -> type:
-    from sqlalchemy import JSON
+    from sqlalchemy import JSON, TypeDecorator
 
-    if isinstance(column.type, JSON):  # it says ``dict`` or ``object``, depending on the release
-        return dict
+    kind: Any = column.type
+    while isinstance(kind, TypeDecorator) and _says(kind) is object:
+        if type(kind).process_bind_param is not TypeDecorator.process_bind_param:
+            return object  # it takes what only its author knows
+        kind = kind.impl_instance
+    # JSON says ``dict`` or ``object``, depending on the release.
+    return dict if isinstance(kind, JSON) else _says(kind)
+
+
+def _says(kind: TypeEngine[Any]) -> type:
     try:
-        return column.type.python_type
+        return kind.python_type
     except RuntimeError:  # a type that does not say
         return object
 
