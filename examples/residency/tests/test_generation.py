@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
@@ -29,7 +30,14 @@ from residency.solver import service as service_solver
 from residency.solver.model import Problem
 from residency.solver.planner import Limits, make_planner
 from residency.solver.plot import quality_svg
-from residency.store.models import Absence, Assignment, Person, RotationTemplate, ScheduleRun
+from residency.store.models import (
+    Absence,
+    Assignment,
+    Block,
+    Person,
+    RotationTemplate,
+    ScheduleRun,
+)
 
 pytestmark = pytest.mark.backends("sqlite")
 """What the solver finds does not depend on where the data is; what is written does."""
@@ -83,6 +91,62 @@ def test_generated_schedule_keeps_the_rules(small_dataset):
     assert (found.status, found.statistics["empty"], gaps) == ("done", 0, ())
     assert report.violations == ()
     assert report.assignments == planned > 0
+
+
+SECOND_WEEK = {
+    "first_day": FIRST_DAY + timedelta(days=7),
+    "last_day": FIRST_DAY + timedelta(days=13),
+}
+SECONDS = {"search": 60, "beginning": 0.000001}
+
+
+def write_busy_weeks(session, size):
+    """Write what there is to plan in some weeks; all residents work 98 hours in all but one.
+
+    In five days each: the last ones of the first week, the first ones of the third and fourth.
+    """
+    write(session, replace(make_roster(size), assignments=[]))
+    session.add(RotationTemplate(name="Night", hours=14, needs_residents=0, is_supervised=False))
+    night = select(RotationTemplate.id).where(RotationTemplate.name == "Night")
+    template = session.scalars(night).one()
+    days = [
+        FIRST_DAY + timedelta(days=one) for one in (*range(2, 7), *range(14, 19), *range(21, 26))
+    ]
+    both_halves = {day for index, day in enumerate(days) if index % 5 < 2}
+    for block in session.scalars(select(Block).where(Block.day.in_(days))):
+        if block.half == "AM" or block.day in both_halves:
+            session.add_all(
+                Assignment(block_id=block.id, person_id=person, template_id=template)
+                for person in range(1, size.residents + 1)
+            )
+
+
+def broken_after_a_week_between(sessions, seconds):
+    """Plan the second of four weeks; return the rules that all four break."""
+    size = Size(residents=16, weeks=4)
+    with sessions.begin() as session:
+        write_busy_weeks(session, size)
+        everything = {"first_day": FIRST_DAY, "last_day": size.last_day}
+        assert validate(session, **everything).is_compliant
+    run = generate(sessions, **SECOND_WEEK, planner=searching(0.1, seconds=seconds))
+    with sessions() as session:
+        assert session.get_one(ScheduleRun, run).status == "done"
+        return {one.rule for one in validate(session, **everything).violations}
+
+
+@both
+@pytest.mark.parametrize("how", SECONDS)
+def test_week_between_others_keeps_the_rules_with_them(sessions, how):
+    """2.9: days off and hours are counted with what is planned before and after."""
+    assert broken_after_a_week_between(sessions, SECONDS[how]) == set()
+
+
+@pytest.mark.parametrize("how", SECONDS)
+def test_mutant_that_sees_no_other_weeks_is_noticed(sessions, monkeypatch, how):
+    """2.9 mutant: where only the planned days count, weeks together break what each one keeps."""
+    monkeypatch.setattr(fallback, "_worked_around", lambda *_: {})
+    broken = {"80 hours a week", "one day in seven free"}
+    assert broken_after_a_week_between(sessions, SECONDS[how]) == broken
 
 
 def test_effort_and_quality_are_tracked(uneven_week):
@@ -215,12 +279,23 @@ NEEDS = st.lists(
     needs=NEEDS,
     days=st.sampled_from([0, 1, 3, 7, 10, 28, 35]),
     free=st.sets(st.integers(0, 6), max_size=2),
+    around=st.dictionaries(st.integers(-27, 61), st.integers(1, 60), max_size=40),
 )
-def test_beginning_keeps_every_rule(workers, needs, days, free):
+def test_beginning_keeps_every_rule(workers, needs, days, free, around):
     """2.9: whoever there is and whatever is needed, the greedy schedule is one of the model's."""
+    worked = {
+        FIRST_DAY + timedelta(days=day): count
+        for day, count in around.items()
+        if day not in range(days)
+    }
     problem = Problem(
         workers=[
-            Worker(id=number, year=year, absent={FIRST_DAY + timedelta(days=day) for day in away})
+            Worker(
+                id=number,
+                year=year,
+                absent={FIRST_DAY + timedelta(days=day) for day in away},
+                worked=worked if year and number % 2 else {},
+            )
             for number, (year, away) in enumerate(workers, start=1)
         ],
         needs=[

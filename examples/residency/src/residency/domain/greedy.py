@@ -7,7 +7,7 @@ from it. Hours are counted in halves, rounded up.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from math import ceil
@@ -18,6 +18,10 @@ ROTA = 7
 """Days off go round: a seventh of the people is free on each day, whoever else is missing."""
 MOST_HOURS = 80
 WEEKS = 4
+MONTH = WEEKS * 7
+DAY = timedelta(days=1)
+WORK_DAYS = 6
+"""The most of seven days in a row."""
 QUARTERS = 4
 """What one member of the faculty gives; a resident takes some."""
 
@@ -47,6 +51,8 @@ class Worker:
     id: int
     year: int | None
     absent: Container[date] = ()
+    worked: Mapping[date, int] = field(default_factory=dict, hash=False)
+    """Half-hours on the days before and after those that are planned, which they may break."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,20 +162,41 @@ class _Load:
         self._most = most_halves(self._window)
         self._halves: Counter[int] = Counter()
         self._by_day: defaultdict[int, Counter[date]] = defaultdict(Counter)
+        self._all_days = {one.id: Counter(one.worked) for one in workers if one.worked}
         self._turn = {one.id: index % ROTA for index, one in enumerate(workers)}
 
     def rested(self, workers: Sequence[Worker], day: date) -> list[Worker]:
         """Return who may work on a day."""
         free = day.toordinal() % ROTA
-        return [one for one in workers if day not in one.absent and self._turn[one.id] != free]
+        return [
+            one
+            for one in workers
+            if day not in one.absent and self._turn[one.id] != free and self._may_go_on(one, day)
+        ]
+
+    def _may_go_on(self, one: Worker, day: date) -> bool:
+        """Say whether a day of work joins no seven in a row, those before and after counted."""
+        if not one.worked:
+            return True
+        days, begin, end = self._all_days[one.id], day, day
+        while days[begin - DAY]:
+            begin -= DAY
+        while days[end + DAY]:
+            end += DAY
+        return (end - begin).days < WORK_DAYS
 
     def has_room(self, one: Worker, day: date, hours: float) -> bool:
-        """Say whether somebody may work so many hours more in the weeks up to a day."""
-        if self._halves[one.id] + halves(hours) <= self._most:
+        """Say whether somebody may work so many hours more in all weeks with a day."""
+        if self._halves[one.id] + halves(hours) > self._most:
+            begin = day - timedelta(days=self._window - 1)
+            recent = sum(count for when, count in self._by_day[one.id].items() if when >= begin)
+            if recent + halves(hours) > self._most:
+                return False
+        if not one.worked:
             return True
-        begin = day - timedelta(days=self._window - 1)
-        recent = sum(count for when, count in self._by_day[one.id].items() if when >= begin)
-        return recent + halves(hours) <= self._most
+        near = [self._all_days[one.id][day + DAY * step] for step in range(1 - MONTH, MONTH)]
+        fullest = max(sum(near[first : first + MONTH]) for first in range(MONTH))
+        return fullest + halves(hours) <= most_halves(MONTH)
 
     def least(self, one: Worker) -> tuple[int, int]:
         return self._halves[one.id], one.id
@@ -177,3 +204,5 @@ class _Load:
     def work(self, one: Worker, day: date, hours: float) -> None:
         self._halves[one.id] += halves(hours)
         self._by_day[one.id][day] += halves(hours)
+        if one.worked:
+            self._all_days[one.id][day] += halves(hours)

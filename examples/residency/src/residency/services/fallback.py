@@ -6,10 +6,10 @@ from collections.abc import Collection
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from residency.domain.greedy import HalfDay, Need, Worker, fill
+from residency.domain.greedy import MONTH, HalfDay, Need, Worker, fill, halves
 from residency.services.errors import Refusal
 from residency.services.generation import Draft, Place, get_run, require_blocks
 from residency.services.swaps import SCHEDULE_LOCK, is_generating
@@ -55,8 +55,14 @@ def read_problem(
 ) -> tuple[list[HalfDay], list[Need], list[Worker]]:
     """Read what has to be covered, and by whom."""
     absent = _absences(session, first_day, last_day)
+    worked = _worked_around(session, first_day, last_day)
     workers = [
-        Worker(id=number, year=year, absent=absent.get(number, frozenset()))
+        Worker(
+            id=number,
+            year=year,
+            absent=absent.get(number, frozenset()),
+            worked=worked.get(number, {}),
+        )
         for number, year in session.execute(select(Person.id, Person.year).order_by(Person.id))
     ]
     needs = [
@@ -161,6 +167,25 @@ def _is_replaced(session: Session, run: ScheduleRun) -> bool:
         ScheduleRun.last_day >= run.first_day,
     )
     return session.scalar(later.limit(1)) is not None
+
+
+def _worked_around(session: Session, first_day: date, last_day: date) -> dict[int, dict[date, int]]:
+    """Return the half-hours of residents on days near enough to count with those between."""
+    begin = date.fromordinal(max(first_day.toordinal() - MONTH + 1, date.min.toordinal()))
+    end = date.fromordinal(min(last_day.toordinal() + MONTH - 1, date.max.toordinal()))
+    query = (
+        select(Assignment.person_id, Block.day, func.sum(RotationTemplate.hours))
+        .join(Block, Block.id == Assignment.block_id)
+        .join(RotationTemplate, RotationTemplate.id == Assignment.template_id)
+        .join(Person, Person.id == Assignment.person_id)
+        .where(Block.day.between(begin, end), ~Block.day.between(first_day, last_day))
+        .where(Person.year.is_not(None))
+        .group_by(Assignment.person_id, Block.day)
+    )
+    found: dict[int, dict[date, int]] = {}
+    for person, day, hours in session.execute(query):
+        found.setdefault(person, {})[day] = halves(hours)
+    return found
 
 
 def _absences(session: Session, first_day: date, last_day: date) -> dict[int, frozenset[date]]:

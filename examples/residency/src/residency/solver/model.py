@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import chain, product
 
 from ortools.sat.python.cp_model import CpModel, IntVar
 
 from residency.domain.greedy import (
+    DAY,
+    MONTH,
     QUARTERS,
-    WEEKS,
+    WORK_DAYS,
     Filled,
     HalfDay,
     Need,
@@ -27,8 +30,6 @@ from residency.domain.greedy import (
     span,
 )
 
-WORK_DAYS = 6
-"""The most of seven days in a row."""
 EMPTY = 1000
 """What an empty place costs, in half-hours of unfairness."""
 
@@ -68,8 +69,9 @@ class Model:
         self.empty: dict[tuple[int, Need], IntVar] = {}
         self._work: dict[tuple[int, int], IntVar] = {}
         self._days: list[list[int]] = [[] for _ in range(span(problem.blocks))]
+        self._first_day = problem.blocks[0].day if problem.blocks else date.min
         for block in problem.blocks:
-            self._days[(block.day - problem.blocks[0].day).days].append(block.id)
+            self._days[(block.day - self._first_day).days].append(block.id)
         self._choose()
         self._cover()
         self._supervise()
@@ -131,6 +133,22 @@ class Model:
             for first in days:
                 window = [self._work[one.id, first + step] for step in range(WORK_DAYS + 1)]
                 self.model.add(sum(window) <= WORK_DAYS)
+            for inside, outside in self._across(one, WORK_DAYS + 1):
+                worked = sum(map(bool, outside))
+                self.model.add(sum(self._work[one.id, day] for day in inside) <= WORK_DAYS - worked)
+
+    def _across(self, one: Worker, length: int) -> Iterator[tuple[range, list[int]]]:
+        """Yield the planned days and the half-hours of others of each so many days with both."""
+        if not (one.worked and self._days):
+            return
+        days = len(self._days)
+        for first in range(1 - length, days):
+            last = first + length
+            inside = range(max(first, 0), min(last, days))
+            around = [*range(first, min(last, 0)), *range(max(first, days), last)]
+            outside = [one.worked.get(self._first_day + DAY * day, 0) for day in around]
+            if any(outside):
+                yield inside, outside
 
     def _of(self, one: Worker, block: int) -> Iterator[IntVar]:
         """Yield what somebody may do in a block."""
@@ -145,7 +163,7 @@ class Model:
     def _share(self) -> None:
         """Keep to eighty hours a week, and make the busiest resident's hours few."""
         days = len(self._days)
-        window = min(days, WEEKS * 7)
+        window = min(days, MONTH)
         most = most_halves(window)
         busiest = self._busiest = self.model.new_int_var(0, most * max(1, days), "busiest")
         for one in self.problem.residents:
@@ -160,6 +178,9 @@ class Model:
             ]
             for first in range(days - window + 1):
                 self.model.add(sum(chain.from_iterable(by_day[first : first + window])) <= most)
+            for inside, outside in self._across(one, MONTH):
+                left = max(0, most_halves(MONTH) - sum(outside))
+                self.model.add(sum(chain.from_iterable(by_day[day] for day in inside)) <= left)
             self.model.add(sum(chain.from_iterable(by_day)) <= busiest)
         guards = sum(self.present.values())
         self.model.minimize(EMPTY * sum(self.empty.values()) + 10 * busiest + guards)
