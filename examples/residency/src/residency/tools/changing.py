@@ -40,11 +40,9 @@ def add_changing_tools(server: MCPServer[None], desk: Desk) -> None:
             return SwapAnswer.model_validate(made)
 
     @server.tool(annotations=CHANGES)
-    def edit_shift(
-        assignment_id: Number, version: Number, note: Note | None = None
-    ) -> AssignmentAnswer:
+    def edit_shift(assignment_id: Number, version: Number, note: Note) -> AssignmentAnswer:
         """Rewrite the note of a shift that still is at the version that was read."""
-        changes = {} if note is None else {"note": note}
+        changes = {"note": note}
         with desk.writing() as session:
             edited = edit_assignment(session, assignment_id, version=version, changes=changes)
             return AssignmentAnswer.model_validate(edited)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from mcp.server.mcpserver.exceptions import ToolError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -47,6 +47,9 @@ def refusals_told() -> Iterator[None]:
     except Refusal as refusal:
         text = f"{refusal.title}: {refusal.detail} {refusal.advice}".rstrip()
         raise ToolError(text) from refusal
+    except IntegrityError as error:
+        text = "Overtaken: another call changed what this one relies on. Read it again, then call."
+        raise ToolError(text) from error
     except (OperationalError, PoolTimeout) as error:
         text = "Busy: the database does not answer in time. Call again in a moment."
         raise ToolError(text) from error
