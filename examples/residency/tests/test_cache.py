@@ -148,7 +148,7 @@ def test_people_come_from_the_cache(serve, concurrent_edit_scenario):
     cache = MemoryCache()
     service = serve(cache=GuardedCache(cache))
     first = service.get("/people?role=faculty")
-    assert list(cache.kept) == ["people:faculty:200"]
+    assert list(cache.kept) == ["people:faculty:0:200"]
     assert service.get("/people?role=faculty").json() == first.json() != []
     assert service.get("/people").json() == first.json()
 
@@ -360,7 +360,7 @@ def test_service_keeps_people_in_redis(serve, redis_server, concurrent_edit_scen
     """Cache: the service keeps people in Redis, and answers from there."""
     service = serve(cache_url=redis_server.url)
     first = service.get("/people")
-    assert redis_server.keys() == [b"people:None:200"]
+    assert redis_server.keys() == [b"people:None:0:200"]
     assert service.get("/people").json() == first.json() != []
     assert cache_of(service) == "ok"
 
@@ -384,7 +384,7 @@ def test_service_degrades_when_redis_dies_and_recovers(
     cache.breaker._counts._opened -= 60
     assert service.get("/people").json() == people
     assert cache_of(service) == "ok"
-    assert redis_server.keys() == [b"people:None:200"]
+    assert redis_server.keys() == [b"people:None:0:200"]
 
 
 def test_service_waits_for_no_redis_that_hangs(serve, redis_server, concurrent_edit_scenario):

@@ -22,9 +22,10 @@ from residency.services.assignments import append_note
 from residency.services.errors import Refusal
 from residency.services.generation import begin_run
 from residency.services.idempotency import create_request
+from residency.services.swaps import request_swap
 from residency.services.tasks import create_task
 from residency.settings import Settings
-from residency.store.models import IdempotencyRecord, ScheduleRun, Task
+from residency.store.models import Assignment, IdempotencyRecord, ScheduleRun, Task
 from residency.web import app as applications
 from residency.web import problems, tasks, tokens
 from residency.web.app import make_app
@@ -227,6 +228,34 @@ def test_document_describes_problems(service):
     for methods in document["paths"].values():
         for operation in methods.values():
             assert "application/problem+json" in operation["responses"]["4XX"]["content"]
+
+
+# --- page by page ---
+
+
+def pages(service, path, go_on):
+    """Read a list two at a time; return the numbers, page by page."""
+    found, last = [], None
+    while page := service.get(path, params={"limit": 2, **({go_on: last} if last else {})}).json():
+        found.append([one["id"] for one in page])
+        last = page[-1]["id"]
+    return found
+
+
+def test_lists_are_read_page_by_page(service, sessions, concurrent_edit_scenario):
+    """Lists: each page begins where the one before ended, and at the end there is an empty one."""
+    scenario = concurrent_edit_scenario
+    with sessions.begin() as session:
+        for person in scenario.faculty:
+            session.add(Assignment(block_id=1, person_id=person, template_id=1))
+        for _ in range(3):
+            begin_run(session, first_day=MONDAY, last_day=MONDAY)
+        for taker in scenario.faculty:
+            request_swap(session, assignment_id=1, owner_id=scenario.owner, taker_id=taker)
+    assert pages(service, "/people", "after") == [[1, 2], [3]]
+    assert pages(service, "/assignments", "after") == [[1, 2], [3]]
+    assert pages(service, "/schedule-runs", "before") == [[3, 2], [1]]
+    assert pages(service, "/swaps", "before") == [[2, 1]]
 
 
 # --- the database is busy or gone ---

@@ -31,12 +31,36 @@ def _no_moment(value: object) -> object:
 SECONDS = re.compile(r"\s*[-+]?[0-9.]+\s*$")
 Day = Annotated[date, BeforeValidator(_no_moment)]
 NoTruth = BeforeValidator(_no_truth)
-Number = Annotated[int, Field(ge=1, le=2**31 - 1), NoTruth]
+NEWEST = 2**31 - 1
+"""Larger than any number of something in a table."""
+Number = Annotated[int, Field(ge=1, le=NEWEST), NoTruth]
 """The number of something in a table."""
-AcademicYear = Annotated[str, Field(pattern=r"^[0-9]{4}/[0-9]{4}$", examples=["2026/2027"])]
+After = Annotated[int, Field(ge=0, le=NEWEST)]
+"""The number behind which a list goes on: the last one of the page before."""
+Before = Annotated[int, Field(ge=1, le=NEWEST)]
+"""The number before which a list goes on that begins with the newest."""
+Limit = Annotated[int, Field(ge=1, le=1000)]
+"""How much of a list is told at a time."""
+
+
+def _next_year(value: str) -> str:
+    """Refuse an academic year whose two years do not follow each other."""
+    first, second = map(int, value.split("/"))
+    if second != first + 1:
+        msg = f"{value} is no academic year; write a year and the next one: 2026/2027"
+        raise ValueError(msg)
+    return value
+
+
+AcademicYear = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}/[0-9]{4}$", examples=["2026/2027"]),
+    AfterValidator(_next_year),
+]
 NO_NUL = r"^[^\u0000]*$"
 """PostgreSQL keeps no text with the character NUL."""
-Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NO_NUL)]
+NOT_BLANK = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+Name = Annotated[str, Field(min_length=1, max_length=120, pattern=NOT_BLANK)]
 
 
 MOST_LEVELS = 20

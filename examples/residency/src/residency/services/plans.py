@@ -35,6 +35,19 @@ def create_student(session: Session, *, name: str) -> Student:
     return student
 
 
+def get_student(session: Session, student_id: int) -> Student:
+    """Return a student.
+
+    Raises:
+        NotFound: There is none with this number.
+    """
+    found = session.get(Student, student_id)
+    if found is None:
+        detail = f"There is no student {student_id}."
+        raise NotFound(detail, advice="Add the student first: POST /students.")
+    return found
+
+
 def get_next_version_number(session: Session, *, student_id: int, academic_year: str) -> int:
     """Return the number of the next plan; nobody else gets it before this transaction ends."""
     take_lock(session, f"plan:{student_id}:{academic_year}")
@@ -65,9 +78,7 @@ def create_plan(
         NotFound: There is no such student.
         VersionConflict: Somebody else took the number; trying again will do.
     """
-    if session.get(Student, student_id) is None:
-        detail = f"There is no student {student_id}."
-        raise NotFound(detail, advice="Add the student first: POST /students.")
+    get_student(session, student_id)
     number = get_next_version_number(session, student_id=student_id, academic_year=academic_year)
     parent = latest_plan(session, student_id=student_id, academic_year=academic_year)
     plan = EducationPlan(

@@ -7,7 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, status
 from sqlalchemy import select
 
-from residency.messages import AssignmentAnswer, AssignmentEdit, Day, NoteLine, Number
+from residency.messages import (
+    After,
+    AssignmentAnswer,
+    AssignmentEdit,
+    Day,
+    Limit,
+    NoteLine,
+    Number,
+)
 from residency.services.assignments import append_note, edit_assignment, get_assignment
 from residency.services.errors import NotFound
 from residency.store.models import Assignment, Block, RotationTemplate
@@ -22,11 +30,13 @@ def list_assignments(
     state: Shared,
     person_id: Annotated[Number | None, Query()] = None,
     day: Annotated[Day | None, Query()] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    after: After = 0,
+    limit: Limit = 200,
 ) -> list[AssignmentAnswer]:
-    """List assignments, of a person or a day or all."""
+    """List assignments, of a person or a day or all; the next ones come after the last number."""
     with state.reading() as session:
-        query = select(Assignment).order_by(Assignment.id).limit(limit)
+        query = select(Assignment).where(Assignment.id > after)
+        query = query.order_by(Assignment.id).limit(limit)
         if person_id is not None:
             query = query.where(Assignment.person_id == person_id)
         if day is not None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
-from residency.messages import PersonAnswer
+from residency.messages import After, PersonAnswer
 from residency.store.models import Person
 from residency.web.state import Shared
 from residency.web.tokens import ROLES, allow
@@ -21,14 +21,15 @@ _ANSWER = TypeAdapter(list[PersonAnswer])
 def list_people(
     state: Shared,
     role: Literal["resident", "faculty"] | None = None,
+    after: After = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> list[PersonAnswer]:
     """List people, residents or faculty or both; a cache may be a minute behind."""
-    key = f"people:{role}:{limit}"
+    key = f"people:{role}:{after}:{limit}"
     kept = state.cache.get(key)
     if kept is not None:
         return _ANSWER.validate_json(kept)
-    query = select(Person).order_by(Person.id).limit(limit)
+    query = select(Person).where(Person.id > after).order_by(Person.id).limit(limit)
     if role is not None:
         query = query.where(Person.role == role)
     with state.reading() as session:

@@ -17,7 +17,13 @@ from residency.messages import (
     StudentRequest,
 )
 from residency.services.errors import NotFound
-from residency.services.plans import create_plan, create_student, latest_plan, retried
+from residency.services.plans import (
+    create_plan,
+    create_student,
+    get_student,
+    latest_plan,
+    retried,
+)
 from residency.store.models import EducationPlan
 from residency.web.state import Shared
 from residency.web.tokens import PLANNERS, ROLES, allow
@@ -58,6 +64,7 @@ def add_plan(
 def list_plans(state: Shared, student_id: Annotated[Number, Path()]) -> list[PlanAnswer]:
     """List all versions of all years."""
     with state.reading() as session:
+        get_student(session, student_id)
         query = (
             select(EducationPlan)
             .where(EducationPlan.student_id == student_id)

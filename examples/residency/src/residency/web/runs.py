@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Response, status
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
-from residency.messages import GenerationRequest, Number, RunAnswer
+from residency.messages import NEWEST, Before, GenerationRequest, Limit, Number, RunAnswer
 from residency.services.errors import NotFound
 from residency.services.generation import begin_run, get_run, start_next, work_off
 from residency.services.idempotency import create_request, mark_completed, recorded_answer
@@ -73,10 +73,11 @@ def _complete(state: State, started: int) -> None:
 
 
 @router.get("/schedule-runs", dependencies=[allow(*ROLES)])
-def list_runs(state: Shared) -> list[RunAnswer]:
-    """List the newest runs."""
+def list_runs(state: Shared, before: Before = NEWEST, limit: Limit = 200) -> list[RunAnswer]:
+    """List runs, the newest first."""
     with state.reading() as session:
-        query = select(ScheduleRun).order_by(ScheduleRun.id.desc()).limit(200)
+        query = select(ScheduleRun).where(ScheduleRun.id < before)
+        query = query.order_by(ScheduleRun.id.desc()).limit(limit)
         return [RunAnswer.model_validate(one) for one in session.scalars(query)]
 
 

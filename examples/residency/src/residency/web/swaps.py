@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response, status
 from sqlalchemy import select
 
-from residency.messages import Number, SwapAnswer, SwapWish
+from residency.messages import NEWEST, Before, Limit, Number, SwapAnswer, SwapWish
 from residency.services.errors import NotFound
 from residency.services.swaps import request_swap
 from residency.store.models import SwapRequest
@@ -33,10 +33,11 @@ def ask_for_swap(state: Shared, wish: SwapWish, response: Response) -> SwapAnswe
 
 
 @router.get("/swaps", dependencies=[allow(*ROLES)])
-def list_swaps(state: Shared) -> list[SwapAnswer]:
-    """List the newest swaps."""
+def list_swaps(state: Shared, before: Before = NEWEST, limit: Limit = 200) -> list[SwapAnswer]:
+    """List swaps, the newest first."""
     with state.reading() as session:
-        query = select(SwapRequest).order_by(SwapRequest.id.desc()).limit(200)
+        query = select(SwapRequest).where(SwapRequest.id < before)
+        query = query.order_by(SwapRequest.id.desc()).limit(limit)
         return [SwapAnswer.model_validate(one) for one in session.scalars(query)]
 
 
