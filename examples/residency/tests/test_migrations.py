@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Column, String, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+from mutation import drop_constraint
 from residency.cli import check
 from residency.settings import Settings
 from residency.store.migrate import is_current, upgrade
@@ -149,21 +150,37 @@ def test_alembic_writes_statements_instead_of_sending_them(alembic, bare, capsys
     assert inspect(bare).get_table_names() == []
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "INSERT INTO person (name, role) VALUES ('Kim', 'nurse')",
-        "INSERT INTO person (name, role, year) VALUES ('Kim', 'faculty', 2)",
-        "INSERT INTO person (name, role) VALUES ('Kim', 'resident')",
-        "INSERT INTO block (day, half) VALUES ('2026-01-05', 'XM')",
-        "INSERT INTO absence (person_id, first_day, last_day, reason) VALUES (7, '2026-01-05', '2026-01-05', '')",
-    ],
-)
+SENSELESS = {
+    "INSERT INTO person (name, role) VALUES ('Kim', 'nurse')": ("person", "ck_person_role"),
+    "INSERT INTO person (name, role, year) VALUES ('Kim', 'faculty', 2)": (
+        "person", "ck_person_year_of_residents_only",
+    ),
+    "INSERT INTO person (name, role) VALUES ('Kim', 'resident')": (
+        "person", "ck_person_year_of_residents_only",
+    ),
+    "INSERT INTO block (day, half) VALUES ('2026-01-05', 'XM')": ("block", "ck_block_half"),
+    "INSERT INTO absence (person_id, first_day, last_day, reason) "
+    "VALUES (7, '2026-01-05', '2026-01-05', '')": ("absence", "fk_absence_person_id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", SENSELESS)
 def test_tables_refuse_what_makes_no_sense(bare, row):
     """Store: roles, years, halves of days and references are checked by the database too."""
     upgrade(bare)
     with pytest.raises(IntegrityError), bare.begin() as connection:
         connection.execute(text(row))
+
+
+@pytest.mark.parametrize("row", SENSELESS)
+def test_mutant_without_the_constraint_keeps_what_makes_no_sense(bare, row):
+    """Store mutant: without its constraint each of these rows is there."""
+    upgrade(bare)
+    table, name = SENSELESS[row]
+    drop_constraint(bare, table, name)
+    with bare.begin() as connection:
+        connection.execute(text(row))
+        assert connection.scalar(text(f"SELECT count(*) FROM {table}")) == 1
 
 
 def test_check_says_what_is_missing(bare, capsys):

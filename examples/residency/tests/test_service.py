@@ -153,6 +153,15 @@ def test_what_each_role_may_do(guarded, concurrent_edit_scenario):
     assert refused.json()["advice"] == "Ask somebody who is admin or coordinator."
 
 
+def test_mutant_that_reads_no_role_lets_everybody_generate(
+    guarded, concurrent_edit_scenario, monkeypatch
+):
+    """Tokens mutant: where every token is an administrator's, clinical staff may generate."""
+    monkeypatch.setattr(Tokens, "role_of", lambda *_: "admin")
+    headers = {**bearer("clinical-staff"), "Idempotency-Key": "k1"}
+    assert guarded.post("/schedule-runs", json=DAYS, headers=headers).status_code == 202
+
+
 def test_refused_requests_change_nothing(guarded, sessions, concurrent_edit_scenario):
     """Tokens: a request without a token leaves no run and no record."""
     headers = {"Idempotency-Key": "k1"}
