@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import delete, func, select, text
@@ -11,7 +12,14 @@ from sqlalchemy import delete, func, select, text
 from mutation import ALWAYS, NoLock, rewritten
 from residency.services import tasks
 from residency.services.errors import TaskEnded
-from residency.services.tasks import cancel_task, create_task, get_task, run_steps, run_steps_async
+from residency.services.tasks import (
+    cancel_task,
+    create_task,
+    get_task,
+    give_up_left_behind,
+    run_steps,
+    run_steps_async,
+)
 from residency.store.models import Student, Task
 
 
@@ -178,6 +186,33 @@ def test_task_that_fails_says_so_and_leaves_nothing(sessions):
     with pytest.raises(OSError, match="no more paper"):
         run_steps(sessions, task_id, step)
     assert table(sessions, task_id) == ("failed", 4, 0)
+
+
+def left_behind(sessions):
+    """Let an old and a new task be active, the old one being cancelled; return their states."""
+    old, new = new_task(sessions), new_task(sessions)
+    with sessions.begin() as session:
+        session.get_one(Task, old).created_at -= timedelta(hours=1)
+        cancel_task(session, old)
+        give_up_left_behind(session)
+    assert run_steps(sessions, old, a_student) == "cancelled"
+    return [table(sessions, number) for number in (old, new)]
+
+
+def test_task_of_a_dead_process_is_given_up(sessions):
+    """2.2: after an hour the table says "failed"; if the task wakes up, it writes nothing."""
+    assert left_behind(sessions) == [("failed", 0, 0), ("running", 0, 0)]
+
+
+def test_mutant_that_gives_no_task_up_leaves_it_for_ever(sessions, monkeypatch):
+    """2.2 mutant: where none is given up, a task of a dead process is "cancelling" for ever."""
+    monkeypatch.setattr(tasks, "LONGEST_TASK", timedelta(days=3650))
+    old = new_task(sessions)
+    with sessions.begin() as session:
+        session.get_one(Task, old).created_at -= timedelta(days=30)
+        cancel_task(session, old)
+        give_up_left_behind(session)
+    assert table(sessions, old) == ("cancelling", 0, 0)
 
 
 @pytest.mark.parametrize("first", ["cancel", "finish"])

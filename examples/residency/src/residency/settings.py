@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     """A Redis that keeps what rarely changes; the service does without one."""
     cache_lifetime: timedelta = timedelta(minutes=1)
     clean_up_every: timedelta = timedelta(minutes=5)
-    """How often expired idempotency records are removed, and runs left behind are given up."""
+    """How often expired idempotency records are removed, and what was left behind is given up."""
     solver_seconds: float = Field(default=10.0, gt=0)
     log_requests: bool = True
     log_json: bool = False

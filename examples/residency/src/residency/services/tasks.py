@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from residency.services.errors import NotFound, TaskEnded
 from residency.store.engine import reading
-from residency.store.models import Base, Task
+from residency.store.models import Base, Task, now
 
 Step = Callable[[int], Iterable[Base]]
 AsyncStep = Callable[[int], Awaitable[Iterable[Base]]]
 ACTIVE = ("running", "cancelling")
+LONGEST_TASK = timedelta(hours=1)
+"""A task that takes longer was left behind by a process that died, and is given up."""
 
 
 def create_task(session: Session, *, kind: str, steps: int = 10) -> Task:
@@ -53,6 +56,15 @@ def cancel_task(session: Session, task_id: int) -> Task:
         detail = f"Task {task_id} is {task.status}."
         raise TaskEnded(detail, advice="Only running tasks can be cancelled.")
     return task
+
+
+def give_up_left_behind(session: Session) -> None:
+    """Say in the table that tasks failed whose process died; should one live, it writes nothing."""
+    session.execute(
+        update(Task)
+        .where(Task.status.in_(ACTIVE), Task.created_at < now() - LONGEST_TASK)
+        .values(status="failed")
+    )
 
 
 def run_steps(

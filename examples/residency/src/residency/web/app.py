@@ -16,6 +16,7 @@ from sqlalchemy.orm import sessionmaker
 
 from residency.services.generation import Planner, work_off
 from residency.services.idempotency import clean_up
+from residency.services.tasks import give_up_left_behind
 from residency.settings import Settings
 from residency.solver.service import service_planner
 from residency.store.engine import engine_of
@@ -115,7 +116,7 @@ def _state(
 
 
 async def _keep_house(state: State) -> None:
-    """Remove expired records and pick up runs that a process left behind, now and then."""
+    """Remove expired records and see to what a process left behind, now and then."""
     loop = asyncio.get_running_loop()
     while True:
         await loop.run_in_executor(state.generations, _clean_up, state)
@@ -126,6 +127,7 @@ def _clean_up(state: State) -> None:
     try:
         with state.sessions.begin() as session:
             removed = clean_up(session)
+            give_up_left_behind(session)
         work_off(state.sessions, planner=state.planner)
     except SQLAlchemyError as error:
         logger.warning("clean-up failed", error=repr(error))
