@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import linecache
 import sys
-from asyncio import Task, locks, queues
+from asyncio import Task
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from gc import get_referents
 from pathlib import Path
-from types import CodeType, FrameType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 _OURS = str(Path(__file__).parent)
@@ -22,7 +23,7 @@ class Await:
     Attributes:
         place: File and line, as ``app.py:12``.
         source: The line itself.
-        target: The object of asyncio that it waits for, if that can be seen.
+        target: The lock, event or queue that it waits for, if that can be seen.
     """
 
     place: str
@@ -51,8 +52,27 @@ def frames(task: Task[Any]) -> Iterator[FrameType]:
                 coroutine = getattr(coroutine, inner)
                 break
         else:
-            return
+            coroutine = _within(coroutine)
 
+
+def _within(step: object) -> object | None:
+    """Return what a step of an asynchronous generator is a step of: no attribute says so."""
+    if type(step).__name__ not in _STEPS:
+        return None
+    inner = (AsyncGeneratorType, CoroutineType, GeneratorType)
+    return next(
+        (
+            one
+            for one in get_referents(step)
+            if isinstance(one, inner) or type(one).__name__ in _STEPS
+        ),
+        None,
+    )
+
+
+_STEPS = frozenset(
+    {"async_generator_asend", "async_generator_athrow", "anext_awaitable", "coroutine_wrapper"}
+)
 
 _KINDS = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
@@ -65,10 +85,10 @@ def pending(task: Task[Any], explores: Callable[[CodeType], bool]) -> Await | No
         if explores(frame.f_code):
             found = frame
             target = None
-        else:
-            target = _target(frame) or target
+        elif target is None:
+            target = _target(frame)
     if found is None:
-        return None
+        return None if target is None else Await(place="", source="", target=target)
     return Await(place=place(found), source=source(found), target=target)
 
 
@@ -90,11 +110,10 @@ def source(frame: FrameType) -> str:
     return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
 
 
-_WAITED = (locks.Lock, locks.Event, locks.Condition, locks.Semaphore, queues.Queue)
-if hasattr(locks, "Barrier"):
-    _WAITED = (*_WAITED, locks.Barrier)  # type: ignore[assignment]
+_METHODS = ("acquire", "wait", "get", "receive", "send")
+"""What one of them an object has is waited for: a lock, an event, a queue, of any library."""
 
 
 def _target(frame: FrameType) -> object | None:
     owner = frame.f_locals.get("self")
-    return owner if isinstance(owner, _WAITED) else None
+    return owner if any(hasattr(type(owner), name) for name in _METHODS) else None

@@ -1,9 +1,10 @@
-"""How a task goes on, by the callbacks that it makes for itself, and what to call it."""
+"""How a task goes on by callbacks that it makes for itself, and what to call what runs."""
 
 from __future__ import annotations
 
 import functools
-from asyncio import Task
+from asyncio import Future, Task
+from collections.abc import Callable
 from typing import Any
 
 _STEP = "TaskStepMethWrapper"
@@ -31,3 +32,17 @@ def name_of(runs: Any) -> str:
         inner = runs.args[0] if runs.args and callable(runs.args[0]) else runs.func
         runs = inner
     return str(getattr(runs, "__name__", type(runs).__name__))
+
+
+def call_into(future: Future[Any], func: Callable[..., Any], args: Any) -> None:
+    """Run a function and put what it gives into the future, as an executor does."""
+    if future.cancelled():
+        return
+    try:
+        result = func(*args)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
+        future.set_exception(error)
+    else:
+        future.set_result(result)

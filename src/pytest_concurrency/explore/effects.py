@@ -32,7 +32,7 @@ from pytest_concurrency.explore.kinds import (
 )
 from pytest_concurrency.explore.looks import function_of
 from pytest_concurrency.explore.memory import UNKNOWN, index
-from pytest_concurrency.explore.operands import OPERANDS
+from pytest_concurrency.explore.operands import OPERANDS, advanced
 from pytest_concurrency.explore.points import Decoder, Point, callee_of
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.scope import Scope
@@ -118,7 +118,7 @@ def _of_point(point: Point, scope: Scope, decoder: Decoder, constants: Constants
         return _of_attribute(point, at, constants)
     if kind == "next":
         return lambda frame, objects: (
-            look(frame, objects) if type(objects[at]) in _ADVANCED else ALL
+            look(frame, objects) if type(objects[at]) in _ADVANCED else advanced(objects[at])
         )
     if kind == "item":
         return lambda frame, objects: _item(objects[at], lambda: look(frame, objects))

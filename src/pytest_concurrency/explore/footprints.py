@@ -225,13 +225,19 @@ def _known(resource: Hashable) -> Hashable:
 _first = slot(0)
 
 
-_GIVEN: Final = {"gather": "coros_or_futures", "wait_for": "fut", "shield": "arg"}
+_GIVEN: Final = {
+    "gather": "coros_or_futures",
+    "wait_for": "fut",
+    "shield": "arg",
+    "as_completed": "fs",
+}
 
 
 def _has_future(code: CodeType, frame: FrameType) -> bool:
     """Whether a function was given what began before it, and not a coroutine."""
     given = frame.f_locals.get(_GIVEN[code.co_name])
-    return not all(map(inspect.iscoroutine, given if isinstance(given, tuple) else (given,)))
+    many = given if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+    return not all(map(inspect.iscoroutine, many))
 
 
 def _kind_of_foreign(code: CodeType) -> str:
@@ -253,11 +259,19 @@ def _all(kind: str, *names: str) -> dict[str, str]:
     return dict.fromkeys(names, kind)
 
 
+_AS_COMPLETED: Final = (
+    *("__init__", "__iter__", "__next__", "__aiter__", "__anext__"),
+    *("_handle_completion", "_wait_for_one", "_on_completion"),
+)
+"""Parts of ``as_completed``: what they share goes through a queue."""
+
 _ASYNCIO: Final[dict[str, dict[str, str]]] = {
     "tasks": {
         **_all("nothing", "sleep", "__sleep0", "create_task", "ensure_future", "_ensure_future"),
         **_all("nothing", "_GatheringFuture.__init__"),
-        **_all("new", "wait_for", "gather", "shield"),
+        **_all("new", "wait_for", "gather", "shield", "as_completed"),
+        **_all("self", *(f"_AsCompletedIterator.{name}" for name in _AS_COMPLETED)),
+        **_all("nothing", *(f"as_completed.<locals>.{name}" for name in _AS_COMPLETED)),
         **_all("ends", "gather.<locals>._done_callback"),
         **_all("ends", "shield.<locals>._inner_done_callback"),
         **_all("ends", "shield.<locals>._outer_done_callback"),

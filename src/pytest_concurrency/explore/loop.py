@@ -21,8 +21,9 @@ from types import CodeType
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from pytest_concurrency.explore.awaits import Await
-from pytest_concurrency.explore.continuation import is_continuation, name_of
-from pytest_concurrency.explore.outside import Uncontrolled, confined
+from pytest_concurrency.explore.continuation import call_into, is_continuation, name_of
+from pytest_concurrency.explore.outside import Threads, Uncontrolled, confined
+from pytest_concurrency.explore.program import Ending
 from pytest_concurrency.explore.running import Running
 
 _T = TypeVar("_T")
@@ -47,6 +48,7 @@ class Loop(asyncio.BaseEventLoop):
         on_unknown: Called when the code under test hands over what cannot be looked into.
         unhandled: What asyncio would only have logged.
         refused: What left the loop, if anything did.
+        threads: Those that were started by what runs here.
     """
 
     def __init__(self, explores: Callable[[CodeType], bool]) -> None:
@@ -61,6 +63,7 @@ class Loop(asyncio.BaseEventLoop):
         self._own: deque[asyncio.Handle] = deque()
         self._number: dict[asyncio.Task[Any], int] = {}
         self.refused: Uncontrolled | None = None
+        self.threads = Threads()
         self._workers = 0
         self._thread_id = threading.get_ident()
         self.tasks: dict[int, asyncio.Task[Any]] = {}
@@ -138,8 +141,17 @@ class Loop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         """Make a callback ready, from the thread of this loop only."""
         if threading.get_ident() != self._thread_id:
-            self.refuse("another thread")
+            return self._called_from_outside(asyncio.Handle(callback, args, self, context))
         return self.call_soon(callback, *args, context=context)
+
+    def _called_from_outside(self, handle: asyncio.Handle) -> asyncio.Handle:
+        self._check_closed()  # type: ignore[attr-defined]
+        said = self.threads.of(threading.current_thread())
+        if said is None:
+            self.refuse("another thread")
+        self.refused = said
+        self.threads.late.append(handle._run)
+        return handle
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
@@ -148,7 +160,7 @@ class Loop(asyncio.BaseEventLoop):
         del executor
         future: asyncio.Future[_T] = self.create_future()
         number = self._new_worker(func)
-        call = asyncio.Handle(_call_into, (future, func, args), self)
+        call = asyncio.Handle(call_into, (future, func, args), self)
         self._make_able(number, call)
         return future
 
@@ -156,6 +168,11 @@ class Loop(asyncio.BaseEventLoop):
         """Fail where the code under test leaves the loop, and the play with it."""
         self.refused = Uncontrolled.by(what, self._explores)
         raise self.refused
+
+    def lost(self) -> Ending | None:
+        """Return how a play ends that waits for what left the loop."""
+        lost = self.refused or self.threads.waited_for()
+        return None if lost is None else Ending(kind="failed", error=lost)
 
     def settle(self) -> None:
         """Run what asyncio itself has made ready."""
@@ -217,9 +234,9 @@ class Loop(asyncio.BaseEventLoop):
         """End every task as the end of ``asyncio.run`` does, and close."""
         self.on_able = self.on_unable = self.on_birth = self.on_unknown = _nothing
         tasks = list(self._number)
-        left = [task for task in tasks if not task.done()]
-        if left or self.ready or self._own or self._asyncgens:  # type: ignore[attr-defined]
-            self._end(left)
+        left = any(not task.done() for task in tasks)
+        if left or self.ready or self._own or self._asyncgens or self.threads.late:  # type: ignore[attr-defined]
+            self._end()
         for task in tasks:
             if task.done() and not task.cancelled():
                 task.exception()
@@ -228,11 +245,14 @@ class Loop(asyncio.BaseEventLoop):
         self.runs.clear()
         self.close()
 
-    def _end(self, left: list[asyncio.Task[Any]]) -> None:
+    def _end(self) -> None:
         with self.running():
-            for task in left:
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                task.cancel()
+            while self.threads.late:
+                self.threads.late.popleft()()
+            for task in list(self._number):
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    task.cancel()
             self._drain()
             if self._asyncgens:  # type: ignore[attr-defined]
                 self.create_task(self.shutdown_asyncgens())
@@ -277,17 +297,3 @@ class Loop(asyncio.BaseEventLoop):
 
 def _nothing(*_: object) -> None:
     """Ignore that a worker came, or became able."""
-
-
-def _call_into(future: asyncio.Future[Any], func: Callable[..., Any], args: Any) -> None:
-    """Run a function and put what it gives into the future, as an executor does."""
-    if future.cancelled():
-        return
-    try:
-        result = func(*args)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 - whoever awaits the future gets it
-        future.set_exception(error)
-    else:
-        future.set_result(result)

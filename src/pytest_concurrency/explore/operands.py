@@ -98,6 +98,11 @@ def _by(owner: Any, name: str) -> tuple[Touch, ...]:
     return () if isinstance(lookup(type(owner), name), FunctionType) else ALL
 
 
+def advanced(owner: Any) -> tuple[Touch, ...]:
+    """Tell what advancing an iterator touches that is not known to run over anything."""
+    return _by(owner, "__next__")
+
+
 def _entered(owner: Any) -> tuple[Touch, ...]:
     return _by(owner, "__aenter__")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Callable
 from types import CodeType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 from pytest_concurrency.errors import BrokenPromise
 from pytest_concurrency.explore.awaits import here
@@ -43,6 +45,46 @@ class Uncontrolled(BrokenPromise):
             "Await points are explored in coroutines alone. "
             "Replace it by a coroutine of the test, or use concurrent_runner."
         )
+
+
+@final
+class Threads:
+    """The threads that were started in a play and not joined since.
+
+    One of the code under test may go on only as long as its step: else it runs at the same time as
+    other workers, in no order of ours. One that a library starts may be waited for by nobody.
+
+    Attributes:
+        own: Those of the code under test, and what to say of them.
+        late: What they want to be called on the loop: at its end, so that they can end too.
+    """
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self.own: dict[threading.Thread, Uncontrolled] = {}
+        self._others: dict[threading.Thread, Uncontrolled] = {}
+        self.late: deque[Callable[[], object]] = deque()
+
+    def begin(self, thread: threading.Thread, explores: Callable[[CodeType], bool]) -> None:
+        """Take note of one that is started."""
+        target = getattr(thread, "_target", None) or type(thread).run
+        code = getattr(getattr(target, "__func__", target), "__code__", None)
+        is_own = code is not None and explores(code)
+        what = "a thread" if is_own else f"the thread {thread.name!r}"
+        (self.own if is_own else self._others)[thread] = Uncontrolled.by(what, explores)
+
+    def end(self, thread: threading.Thread) -> None:
+        """Take note of one that has ended while somebody waited for that."""
+        self.own.pop(thread, None)
+        self._others.pop(thread, None)
+
+    def waited_for(self) -> Uncontrolled | None:
+        """Return what to say when nobody can go on."""
+        return next(iter((self.own or self._others).values()), None)
+
+    def of(self, thread: threading.Thread) -> Uncontrolled | None:
+        """Return what to say if one of them calls the loop; nothing if it is none of them."""
+        return self.own.get(thread) or self._others.get(thread)
 
 
 _OUTSIDE = (

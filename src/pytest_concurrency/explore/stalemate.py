@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from asyncio import Task
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
+from typing import Any
 
 from pytest_concurrency.explore import awaits
 from pytest_concurrency.explore.failures import Deadlock, Hang
@@ -70,6 +72,11 @@ def _waits(loop: Loop, explores: Explores) -> str:
         for number, (_, at) in waiting.items()
         for row in _indented(worker_name(number), [*_held(number, loop, known), _wanted(at, known)])
     ]
+    wanted = {id(at.target) for _, at in waiting.values() if at is not None}
+    for number, task in loop.tasks.items():
+        if task.done():
+            left = list(_held(number, loop, known, only=wanted, end=_end(task)))
+            rows += _indented(worker_name(number), left) if left else []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -88,16 +95,30 @@ def _frames(loop: Loop, explores: Explores) -> Iterator[FrameType]:
         yield from (frame for frame in awaits.frames(task) if explores(frame.f_code))
 
 
-def _held(number: int, loop: Loop, known: dict[int, str]) -> Iterator[tuple[str, ...]]:
+def _held(
+    number: int,
+    loop: Loop,
+    known: dict[int, str],
+    *,
+    only: set[int] | None = None,
+    end: str | None = None,
+) -> Iterator[tuple[str, ...]]:
     for lock, holders in loop.holders.items():
-        if number in holders:
+        if number in holders and (only is None or id(lock) in only):
             at = holders[number]
-            yield ("holds", known[id(lock)], f"taken at {at.place}", at.source)
+            yield ("holds", known[id(lock)], f"taken at {at.place}", end or at.source)
+
+
+def _end(task: Task[Any]) -> str:
+    """Say how a task ended that keeps a lock for ever."""
+    return "and was cancelled" if task.cancelled() else "and has ended"
 
 
 def _wanted(at: awaits.Await | None, known: dict[int, str]) -> tuple[str, ...]:
     if at is None:
         return ("waits", "outside the code under test", "", "")
+    if not at.place:
+        return ("wants", known[id(at.target)], "", "")
     if at.target is None:
         return ("waits", "", f"at       {at.place}", at.source)
     return ("wants", known[id(at.target)], f"at       {at.place}", at.source)

@@ -8,13 +8,15 @@ from typing import Any
 
 from pytest_concurrency.explore import awaits
 from pytest_concurrency.explore.callables import EVERYTHING
+from pytest_concurrency.explore.cancellations import Cancellations
 from pytest_concurrency.explore.footprints import Footprints
 from pytest_concurrency.explore.loop import Loop
+from pytest_concurrency.explore.patches import Patches
 from pytest_concurrency.explore.program import BODY, Ending, Guide, Trace, worker_name
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import ITEMS
 from pytest_concurrency.explore.stalemate import Stopped, endless, stalemate
-from pytest_concurrency.explore.unawaited import dropped, unseen
+from pytest_concurrency.explore.unawaited import unseen
 from pytest_concurrency.explore.watch import watched
 from pytest_concurrency.explore.witness import Witness
 
@@ -55,6 +57,7 @@ class TaskStage:
         self._loop = Loop(scope.has)
         self._trace = Trace()
         self._witness = Witness(self._trace, scope) if explain else None
+        self._cancellations = Cancellations(self._trace, self._loop, scope.has)
         self._running: int | None = None
         self._current: int | None = None
         self._left = 0
@@ -75,13 +78,13 @@ class TaskStage:
             if self._looks:
                 loop.on_birth = self._footprints.bear
                 loop.on_unknown = self._footprints.touch_everything
-        with dropped(self._explores, trace=self._explain) as coroutines:
+        with Patches(loop, self._explores, trace=self._explain) as patches:
             try:
                 self._trace.ending = self._ending(body)
             finally:
                 self._close()
-        if coroutines and self._trace.ending.kind == "passed":
-            self._trace.ending = Ending(kind="failed", error=coroutines[0])
+        if patches.dropped and self._trace.ending.kind == "passed":
+            self._trace.ending = Ending(kind="failed", error=patches.dropped[0])
         return self._trace
 
     def _ending(self, body: Callable[[], object]) -> Ending:
@@ -142,10 +145,8 @@ class TaskStage:
                 able = loop.able() if self._clock is None else self._able(self._clock)
                 if able:
                     self._step(able)
-                elif loop.advance():
-                    loop.settle()
-                else:
-                    raise Stopped(stalemate(loop, self._explores))
+                elif not self._advance():
+                    raise Stopped(loop.lost() or stalemate(loop, self._explores))
         if outside:
             self._change(BODY, able=True)
 
@@ -170,8 +171,7 @@ class TaskStage:
     def _go(self, worker: int) -> None:
         loop = self._loop
         if worker == self._clock:
-            loop.advance()
-            loop.settle()
+            self._advance()
             return
         self._running = worker
         step = loop.ready.pop(worker)
@@ -182,9 +182,21 @@ class TaskStage:
             step()
             self._witness.number = None
         loop.settle()
+        if loop.threads.own:
+            raise Stopped(loop.lost() or Ending())
+        if self._explain:
+            self._cancellations.note(self._cancellations.by_worker(worker, self._cancellers))
         self._running = None
         if self._record and worker not in loop.ready:
             self._change(worker, able=False)
+
+    def _advance(self) -> bool:
+        """Let time pass; false if nothing waits for it."""
+        moved = self._loop.advance()
+        self._loop.settle()
+        if moved and self._explain:
+            self._cancellations.note(": time is up")
+        return moved
 
     def _look_into(self, worker: int) -> None:
         """Run a step, and note what it touches."""
@@ -215,7 +227,7 @@ class TaskStage:
     def _choose(self, able: Sequence[int]) -> int:
         self._steps += 1
         if self._steps > _ENDLESS:
-            raise Stopped(endless(self._loop, self._explores, _ENDLESS))
+            raise Stopped(self._loop.lost() or endless(self._loop, self._explores, _ENDLESS))
         current = self._current if self._current in able else None
         if current is not None and self._streak >= _SPIN and self._yield(able):
             able = [each for each in able if each != current] or able
@@ -233,7 +245,7 @@ class TaskStage:
         """Let others go on when one worker never waits: it may be waiting for them by looking."""
         self._streak = 0
         self._trace.spun = True
-        return len(able) > 1 or not self._loop.advance()
+        return len(able) > 1 or not self._advance()
 
     def _became_able(self, worker: int) -> None:
         if worker == self._running:  # it goes on: it was able all the time

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
+from pytest_concurrency.explore.cancellations import with_cancellations
 from pytest_concurrency.explore.inversion import inverted, parted, refusals
 from pytest_concurrency.explore.program import BODY, Event, Trace, worker_name
 from pytest_concurrency.explore.reduction import Walk
@@ -106,6 +107,11 @@ def telling(trace: Trace, before: Trace | None, *, locks: bool = False) -> list[
         before: The play without the last preemption, explained, if that one passes.
         locks: Whether locks taken and given back are wanted where values tell why.
     """
+    return with_cancellations(_ordered(trace, before, locks=locks), trace, before)
+
+
+def _ordered(trace: Trace, before: Trace | None, *, locks: bool) -> list[Event]:
+    """Return the events whose order tells why."""
     steps = inverted(trace, before) if before is not None else frozenset()
     placed = [event for event in trace.events if event.where]
     found = _without_last_words([event for event in placed if event.step in steps])

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import PurePath
-from types import CodeType, CoroutineType
+from types import CoroutineType
 from typing import Any
 
 from pytest_concurrency.errors import BrokenPromise
@@ -55,32 +50,3 @@ def _noted(error: BaseException | None, why: str) -> BaseException | None:
     if error is not None:
         error.add_note(f"{why} asyncio only logs it.")
     return error
-
-
-@contextmanager
-def dropped(explores: Callable[[CodeType], bool], *, trace: bool) -> Iterator[list[NeverAwaited]]:
-    """Collect the coroutines of the code under test that this thread drops without a first step.
-
-    Args:
-        explores: Tells code under test from the rest.
-        trace: Whether to find out where they were made.
-    """
-    found: list[NeverAwaited] = []
-    original, thread = warnings._warn_unawaited_coroutine, threading.get_ident()  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def note(coroutine: Any) -> None:
-        code = getattr(coroutine, "cr_code", None)
-        if threading.get_ident() == thread and code is not None and explores(code):
-            found.append(NeverAwaited.of(coroutine))
-        else:
-            original(coroutine)
-
-    depth = sys.get_coroutine_origin_tracking_depth()
-    warnings._warn_unawaited_coroutine = note  # type: ignore[attr-defined]  # noqa: SLF001
-    if trace:
-        sys.set_coroutine_origin_tracking_depth(max(depth, 1))
-    try:
-        yield found
-    finally:
-        warnings._warn_unawaited_coroutine = original  # type: ignore[attr-defined]  # noqa: SLF001
-        sys.set_coroutine_origin_tracking_depth(depth)
