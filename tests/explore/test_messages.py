@@ -26,8 +26,61 @@ def told(body, kind=UsageError, **options):
 def test_a_call_that_is_none_is_refused():
     """The result of a call, instead of the function."""
     assert told(lambda run: run(len("ab"), print)) == (
-        "run: 2 cannot be called. Pass a function: run(lambda: 2, …)."
+        "run: 2 cannot be called. Pass a function: run(f, lambda: g(1))."
     )
+    assert told(lambda run: run("x" * 80, print)) == (
+        f"run: '{'x' * 39}… cannot be called. Pass a function: run(f, lambda: g(1))."
+    )
+
+
+def test_what_calls_returned_is_refused():
+    """A function that was called where it should have been named."""
+    assert told(lambda run: run([].clear(), [].clear())) == (
+        "run: None cannot be called: it is what a call returned."
+        " Pass the function itself: run(f, g)."
+    )
+
+
+def test_calls_in_a_list_are_refused():
+    """One list of calls, instead of the calls."""
+    assert told(lambda run: run([print, print])) == (
+        "run: a list of 2 cannot be called. Unpack it: run(*calls)."
+    )
+
+
+def test_an_argument_that_run_does_not_have_is_refused():
+    """What `concurrent_runner` takes, and `run` does not."""
+    assert told(lambda run: run(print, workers=2)) == (
+        "run: there is no argument 'workers'. Give each worker a call of its own: run(f, f)."
+    )
+
+
+def test_a_body_that_does_not_take_run_is_refused():
+    """Without parameters, and with those of fixtures."""
+
+    def nothing():
+        pass
+
+    def more(run, counter):
+        pass
+
+    assert told(nothing) == (
+        "interleave: nothing() is called with one argument, run. Write def nothing(run)."
+    )
+    assert told(more) == (
+        "interleave: more(run, counter) is called with one argument, run. Write def more(run)."
+    )
+
+
+def test_what_is_refused_shows_no_frame_of_ours():
+    """A wrong call is told where it was made, without the way through this package."""
+    with pytest.raises(UsageError) as option:
+        interleave(preemption=2)
+    with pytest.raises(UsageError) as call:
+        interleave(lambda run: run(1))
+
+    assert [entry.name for entry in option.traceback][1:] == ["interleave", "_chosen"]
+    assert "schedule" not in "".join(getattr(call.value, "__notes__", ()))
 
 
 def test_an_exploration_within_another_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import FrameType, FunctionType, TracebackType
 from typing import Any, Self, final
 
@@ -28,15 +28,17 @@ from pytest_concurrency.explore.standins import StandIns
 from pytest_concurrency.explore.titles import titles
 from pytest_concurrency.explore.workers import Abandoned, Pool
 
+_LONGEST = 40
 Body = Callable[[Callable[..., list[Any]]], object]
 
 
-def run(*calls: Callable[[], Any], cancel: int | None = None) -> list[Any]:
+def run(*calls: Callable[[], Any], cancel: int | None = None, **unknown: Any) -> list[Any]:
     """Run calls at once, each by a worker of its own, and return their results.
 
     Args:
         calls: What to run; each is called without arguments.
         cancel: For coroutines only: the one to cancel. No function can be cancelled.
+        unknown: Refused, with what to write instead.
 
     Raises:
         BaseException: What the first worker that failed raised.
@@ -46,7 +48,7 @@ def run(*calls: Callable[[], Any], cancel: int | None = None) -> list[Any]:
     if stage is None:
         msg = "run: no schedule is being explored. Call it inside the body that interleave runs."
         raise UsageError(msg)
-    _refuse(calls, cancel)
+    _refuse(calls, cancel, unknown)
     if stage.trace.before is None:
         stage.trace.before = stage.started
     workers = [stage.start(call, arrives=False) for call in calls]
@@ -63,8 +65,13 @@ def run(*calls: Callable[[], Any], cancel: int | None = None) -> list[Any]:
     return results
 
 
-def _refuse(calls: tuple[Callable[[], Any], ...], cancel: int | None) -> None:
+def _refuse(
+    calls: tuple[Callable[[], Any], ...], cancel: int | None, unknown: Mapping[str, Any]
+) -> None:
     """Refuse what is no function to run; let a loop be made for coroutines."""
+    for name in unknown:
+        msg = f"run: there is no argument {name!r}. Give each worker a call of its own: run(f, f)."
+        raise UsageError(msg)
     if not all(map(_is_plain, calls)):
         from pytest_concurrency.explore.coroutines import refuse_coroutines
 
@@ -77,8 +84,20 @@ def _refuse(calls: tuple[Callable[[], Any], ...], cancel: int | None) -> None:
         raise UsageError(msg)
     for call in calls:
         if not callable(call):
-            msg = f"run: {call!r} cannot be called. Pass a function: run(lambda: {call!r}, …)."
-            raise UsageError(msg)
+            raise UsageError(_no_call(call))
+
+
+def _no_call(given: object) -> str:
+    """Say what to write for what was given in place of a call."""
+    if isinstance(given, (list, tuple)):
+        kind = type(given).__name__
+        return f"run: a {kind} of {len(given)} cannot be called. Unpack it: run(*calls)."
+    if given is None:
+        what = "run: None cannot be called: it is what a call returned."
+        return f"{what} Pass the function itself: run(f, g)."
+    text = repr(given)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return f"run: {text} cannot be called. Pass a function: run(f, lambda: g(1))."
 
 
 def _is_plain(call: object) -> bool:

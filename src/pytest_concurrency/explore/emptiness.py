@@ -48,6 +48,8 @@ def _directories(files: Iterable[str]) -> str:
     found = sorted(
         {_relative(Path(file).parent, here) for file in files if not file.startswith("<")}
     )
+    if found == [""]:
+        found = sorted({_short(file) for file in files if not file.startswith("<")})
     return f" from {' and '.join(found[:2])}" if found else ""
 
 

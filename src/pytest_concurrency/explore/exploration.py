@@ -41,6 +41,8 @@ class Exploration:
         if self.budget is None and self.complete is not None:
             bound = f"{self.complete} preemption{'' if self.complete == 1 else 's'}"
             return f"complete up to {bound}, {many}"
+        if self.budget is None:
+            return f"not complete, {many}"
         so_far = ""
         if self.complete is not None:
             bound = f"{self.complete} preemption{'' if self.complete == 1 else 's'}"

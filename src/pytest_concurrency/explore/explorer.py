@@ -6,12 +6,13 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.debuggers import without_breakpoints
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
+from pytest_concurrency.explore.leftover import FAILS, fails_again, left_over
 from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
 from pytest_concurrency.explore.rescue import is_by_signal
 from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
@@ -58,7 +59,7 @@ def explore(program: Program, settings: Settings) -> Exploration:
             failed = _replay(program, text, source, notes)
             if failed is not None:
                 with without_breakpoints():
-                    explained = _explained(program, settings, failed, 1, began)
+                    explained = _explained(program, settings, failed, _Effort(1, began))
                 raise without_our_frames(explained)
             if source == "replay" and not notes:
                 return Exploration(
@@ -69,12 +70,15 @@ def explore(program: Program, settings: Settings) -> Exploration:
         if found is not None:
             with without_breakpoints():
                 shrunk = _shrunk(program, found)
-                explained = _explained(program, settings, shrunk, search.plays, began)
+                effort = _Effort(search.plays, began, search.first)
+                explained = _explained(program, settings, shrunk, effort)
             raise without_our_frames(explained)
+        search.differed = search.differed or left_over(program, search.first)
     return _report(search, tuple(notes), began)
 
 
 def _replay(program: Program, text: str, source: str, notes: list[str]) -> Failed | None:
+    __tracebackhide__ = True
     try:
         legs = parse(text)
     except UsageError:
@@ -96,18 +100,21 @@ def _replay(program: Program, text: str, source: str, notes: list[str]) -> Faile
 
 
 def _let_through(trace: Trace) -> None:
+    """Raise at once what is no finding: interruptions, skips, and `run` called wrongly."""
+    __tracebackhide__ = True
     error = trace.ending.error
     if error is None:
         return
     if (
-        isinstance(error, (KeyboardInterrupt, SystemExit))
+        isinstance(error, (KeyboardInterrupt, SystemExit, UsageError))
         or type(error).__name__ in _PASSED_THROUGH
         or is_by_signal(error)
     ):
-        raise error
+        raise without_our_frames(error)
 
 
 def _shrunk(program: Program, found: Trace) -> Failed:
+    __tracebackhide__ = True
     _let_through(found)
     shrink = Shrink(program, found)
     if found.stuck:  # each play of it takes as long as is waited for a worker
@@ -126,14 +133,22 @@ def _hints(program: Program, trace: Trace, before: Trace | None, settings: Setti
     return [] if found is None else [found]
 
 
+class _Effort(NamedTuple):
+    """What it took to find a failure."""
+
+    plays: int
+    began: float
+    first: Trace | None = None
+
+
 def _explained(
-    program: Program, settings: Settings, failed: Failed, plays: int, began: float
+    program: Program, settings: Settings, failed: Failed, effort: _Effort
 ) -> BaseException:
     from pytest_concurrency.explore.inversion import passing
     from pytest_concurrency.explore.outside import DATABASE_LOCK, Uncontrolled, is_database_lock
     from pytest_concurrency.explore.timeline import note
 
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - effort.began
     refused = failed.trace.ending.error
     if is_database_lock(refused):
         first = str(refused).partition("\n")[0]
@@ -145,7 +160,8 @@ def _explained(
         if trace.ending.kind == "passed":
             trace = failed.trace
         before = passing(program, failed.legs)
-        hints = _hints(program, trace, before, settings)
+        spoilt = fails_again(program, effort.first)
+        hints = [FAILS] if spoilt else _hints(program, trace, before, settings)
     text = token(failed.legs, before=failed.trace.before)
     if settings.record is not None:
         settings.record(text)
@@ -157,7 +173,7 @@ def _explained(
         note(
             trace,
             failed.legs,
-            plays=plays,
+            plays=effort.plays,
             seconds=seconds,
             command=settings.command,
             hints=hints,
@@ -177,7 +193,7 @@ def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration
     return Exploration(
         schedules=search.plays,
         complete=search.complete if whole else None,
-        exhausted=search.exhausted,
+        exhausted=search.exhausted and whole,
         shared=search.shared,
         budget=search.budget,
         points=points,

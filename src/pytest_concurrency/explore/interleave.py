@@ -68,10 +68,22 @@ def interleave(
         BaseException: What the failing schedule raised; a note has its timeline and token.
     """
     __tracebackhide__ = True
-    chosen = settled(settings or current_settings(), options)
-    if body is None:
-        return lambda given: explore_body(given, chosen)
-    return explore_body(body, chosen)
+    usual = current_settings()
+    chosen = _chosen(settings or usual, options)
+
+    def decorate(given: Body) -> Exploration:
+        __tracebackhide__ = True
+        return explore_body(given, chosen)
+
+    return decorate if body is None else decorate(body)
+
+
+def _chosen(base: Settings, options: Mapping[str, Any]) -> Settings:
+    __tracebackhide__ = True
+    try:
+        return settled(base, options)
+    except UsageError as error:
+        raise error.with_traceback(None) from None
 
 
 def settled(base: Settings, options: Mapping[str, Any]) -> Settings:
@@ -111,10 +123,28 @@ def explore_body(body: Body, settings: Settings) -> Exploration:
     if not callable(body):
         msg = f"interleave: {body!r} cannot be called. Decorate a function that takes run."
         raise UsageError(msg)
+    _check_parameters(body)
     found = _explored(body, settings)
     if settings.observe is not None:
         settings.observe(found)
     return found
+
+
+def _check_parameters(body: Body) -> None:
+    __tracebackhide__ = True
+    try:
+        signature = inspect.signature(body)
+    except (TypeError, ValueError):  # written in C
+        return
+    try:
+        signature.bind(None)
+    except TypeError:
+        name = getattr(body, "__name__", "body")
+        msg = (
+            f"interleave: {name}{signature} is called with one argument, run."
+            f" Write def {name}(run)."
+        )
+        raise UsageError(msg) from None
 
 
 def _explored(body: Body, settings: Settings) -> Exploration:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, overload
 
+from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.case import Case
 from pytest_concurrency.explore.check import Check, Linearizable
 from pytest_concurrency.explore.history import Key
@@ -65,10 +66,13 @@ def linearizable(
         NotLinearizable: With the smallest program found, its history and its schedule.
     """
     __tracebackhide__ = True
-    check_factory(factory)
-    options = {each.name: given.pop(each.name) for each in fields(Limits) if each.name in given}
-    limits = Limits(**options)
-    given = {**(calls or {}), **given}
-    named = operations(given, factory) if given or not is_machine(factory) else None
+    try:
+        check_factory(factory)
+        options = {each.name: given.pop(each.name) for each in fields(Limits) if each.name in given}
+        limits = Limits(**options)
+        given = {**(calls or {}), **given}
+        named = operations(given, factory) if given or not is_machine(factory) else None
+    except UsageError as error:
+        raise error.with_traceback(None) from None
     check = Check(factory, named, limits)
     return check.many() if limits.replay is None else check.one(limits.replay)

@@ -10,6 +10,7 @@ import time
 from typing import Any, final
 
 from pytest_concurrency.explore import clock, threads
+from pytest_concurrency.explore.bindings import Change, bindings
 from pytest_concurrency.explore.locks import Lock, RLock, event_class
 from pytest_concurrency.explore.queues import SimpleQueue
 from pytest_concurrency.explore.scope import Scope
@@ -30,6 +31,7 @@ class StandIns:
         """
         self._changes: list[tuple[Any, str, Any, Any]] = []
         self._stand_in: dict[int, Any] = {}
+        self._bound: list[Change] = []
         self._plan()
         self._own(scope)
 
@@ -67,6 +69,7 @@ class StandIns:
                 new = self._stand_in.get(id(value))
                 if new is not None:
                     self._changes.append((module, name, value, new))
+            self._bound.extend(bindings(module, self._stand_in))
 
     def enter(self) -> None:
         """Put the stand-ins in place."""
@@ -75,9 +78,13 @@ class StandIns:
             self._change(futures, "_global_shutdown_lock", Lock())
         for owner, name, _, new in self._changes:
             setattr(owner, name, new)
+        for bind, _, bound in self._bound:
+            bind(bound)
 
     def leave(self) -> None:
         """Put everything back."""
+        for bind, was, _ in reversed(self._bound):
+            bind(was)
         for owner, name, old, _ in reversed(self._changes):
             setattr(owner, name, old)
         futures = sys.modules.get("concurrent.futures.thread")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +16,44 @@ if TYPE_CHECKING:
     from pytest_concurrency.explore.settings import Settings
 
 CACHE = "concurrency/tokens"
+NAME = "concurrency-slo-expecting"
+NEVER = (
+    "Nothing was explored: the test takes interleave and never calls it."
+    " Write @interleave above def body(run)."
+)
+
+asked_key: pytest.StashKey[bool] = pytest.StashKey[bool]()
+"""On a test that takes the fixture ``interleave``: whether it has called it."""
+
+
+def expect_call(request: pytest.FixtureRequest) -> None:
+    """Fail the test if it passes without having called the fixture that it takes itself."""
+    item = request.node
+    if "interleave" in inspect.signature(getattr(item, "obj", expect_call)).parameters:
+        item.stash[asked_key] = False
+        if not item.config.pluginmanager.has_plugin(NAME):
+            item.config.pluginmanager.register(Expecting(), NAME)
+
+
+class Expecting:
+    """The hook that looks whether what was asked for was used."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Fail a test that explored nothing though it asked for the fixture."""
+        __tracebackhide__ = True
+        result = yield
+        if item.stash.get(asked_key, True):
+            return result
+        from pytest_concurrency.explore.failures import NothingExplored
+        from pytest_concurrency.plugin.pointing import raise_at_test
+
+        raise_at_test(item, NothingExplored(NEVER))
 
 
 def explore_settings(item: pytest.Item) -> Settings:
     """Return how far a test explores, and what it tries first."""
+    item.stash[asked_key] = True
     from pytest_concurrency.explore.settings import Settings
 
     config = item.config

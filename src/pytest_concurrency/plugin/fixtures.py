@@ -57,8 +57,10 @@ def interleave(request: pytest.FixtureRequest) -> Callable[..., Any]:
     from pytest_concurrency.explore.interleave import interleave as explore
     from pytest_concurrency.plugin.arguments import database_refusal
     from pytest_concurrency.plugin.conflict import check_rival
+    from pytest_concurrency.plugin.exploring import expect_call
 
     check_rival()
+    expect_call(request)
     reason = database_refusal(request.node)
     if reason is not None:
         pytest.fail(f"{request.node.nodeid}: interleave: {reason}", pytrace=False)

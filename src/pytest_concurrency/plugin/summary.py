@@ -78,6 +78,8 @@ def _end(one: Mapping[str, Any]) -> str:
         return "complete"
     if one["budget"] is None and one["complete"] is not None:
         return f"complete to {one['complete']} preemptions"
+    if one["budget"] is None:
+        return "not complete"
     return "replayed" if one["budget"] == "replay" else "stopped at its budget"
 
 
