@@ -94,6 +94,25 @@ def test_what_init_makes_is_made_for_each_worker(kept):
     assert kept.seen == before
 
 
+def test_each_body_is_searched_for_objects_of_its_own():
+    """What was made between two explorations is emptied for the workers of the second."""
+    seen = []
+
+    def body(run):
+        counter = Counter()
+        run(counter.add, lambda: (counter.add(), seen.append(list(kept.seen)), kept.seen.pop()))
+
+    def another(run):
+        counter = Counter()
+        run(counter.add, lambda: (counter.add(), seen.append(list(kept.seen)), kept.seen.pop()))
+
+    for explored in (body, another):
+        kept = Session(1, start=[1])
+        assert interleave(explored).exhausted
+
+    assert seen == [[1]] * len(seen)
+
+
 def test_init_runs_only_where_the_object_is_used():
     """Emptying runs no code of the program."""
     before = Session.made

@@ -240,6 +240,7 @@ class CodeProgram:
 
 def _source(body: Body) -> Hashable:
     """Return what tells bodies apart that are not made by the same lines."""
+    body = inspect.unwrap(body)
     code: Hashable = getattr(body, "__code__", None)
     return code or id(type(body))
 

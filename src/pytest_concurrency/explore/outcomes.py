@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from pytest_concurrency.run.outcome import Outcome
@@ -16,6 +17,7 @@ def checked(body: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a body so that calls which failed and were never looked at fail its schedule."""
     if inspect.iscoroutinefunction(body):
 
+        @wraps(body)
         async def awaited(*arguments: Any) -> None:
             __tracebackhide__ = True
             with _collected() as outcomes:
@@ -24,6 +26,7 @@ def checked(body: Callable[..., Any]) -> Callable[..., Any]:
 
         return awaited
 
+    @wraps(body)
     def called(*arguments: Any) -> None:
         __tracebackhide__ = True
         with _collected() as outcomes:
