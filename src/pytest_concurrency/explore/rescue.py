@@ -57,7 +57,7 @@ def abort(stage: Stage) -> None:
 def _unwind(stage: Stage, worker: Worker, body: Worker) -> None:
     stage.current, stage.ident = worker, worker.ident
     worker.baton.release()
-    if not body.baton.acquire(timeout=stage.hang):
+    if not body.baton.acquire(timeout=_SOON if stage.trace.stuck else stage.hang):
         rescue(stage)
 
 
@@ -100,6 +100,8 @@ def _can_be_interrupted(ident: int) -> bool:
 
 
 _SAMPLES = 10
+_SOON = 1.0
+"""Seconds for a worker to unwind once another did not: it may wait for that one."""
 
 
 def _raise_in(ident: int, kind: type[BaseException]) -> None:

@@ -233,9 +233,9 @@ class Stage:
             if able:
                 number, self.budget = self.guide.choose(current, able)
                 return self.workers[number]
+            if self.draining and all(worker.daemon for worker in self.live[1:]):
+                return self.workers[0]
             if not let_time_pass(self):
-                if self.draining and all(worker.daemon for worker in self.live[1:]):
-                    return self.workers[0]
                 self.verdict = self.verdict or self.diagnose(self)
                 return self.workers[0]
 

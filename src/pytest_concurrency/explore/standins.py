@@ -14,6 +14,7 @@ from pytest_concurrency.explore.bindings import Change, bindings
 from pytest_concurrency.explore.locks import Lock, RLock, event_class
 from pytest_concurrency.explore.queues import SimpleQueue
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.selecting import SELECTOR, select, waker
 
 _CLOCKS = (("monotonic", 1), ("time", 1), ("perf_counter", 1))
 _NANO_CLOCKS = ("monotonic_ns", "time_ns", "perf_counter_ns")
@@ -31,6 +32,7 @@ class StandIns:
         """
         self._changes: list[tuple[Any, str, Any, Any]] = []
         self._stand_in: dict[int, Any] = {}
+        self._wakes = False
         self._bound: list[Change] = []
         self._plan()
         self._own(scope)
@@ -54,6 +56,7 @@ class StandIns:
         )
         for name in ("start", "join", "is_alive"):
             self._change(threading.Thread, name, getattr(threads, name))
+        self._change(SELECTOR, "select", select)
 
     def _replace(self, real: Any, stand_in: Any, *places: tuple[Any, str]) -> None:
         self._stand_in[id(real)] = stand_in
@@ -76,10 +79,20 @@ class StandIns:
         futures = sys.modules.get("concurrent.futures.thread")
         if futures is not None and not any(owner is futures for owner, *_ in self._changes):
             self._change(futures, "_global_shutdown_lock", Lock())
+        self._wake_loops()
         for owner, name, _, new in self._changes:
             setattr(owner, name, new)
         for bind, _, bound in self._bound:
             bind(bound)
+
+    def _wake_loops(self) -> None:
+        """Let loops be woken by what is ordered, as soon as there are any."""
+        if self._wakes or "asyncio.base_events" not in sys.modules:
+            return
+        self._wakes = True
+        loop = sys.modules["asyncio.base_events"].BaseEventLoop
+        name = "call_soon_threadsafe"
+        self._change(loop, name, waker(getattr(loop, name)))
 
     def leave(self) -> None:
         """Put everything back."""
