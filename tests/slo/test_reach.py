@@ -72,6 +72,24 @@ def test_reach_grows_with_the_swings() -> None:
     assert reach([100] * 7) == reach([100] * 80) == 4
     assert reach([100] * 40 + [150] * 40) == pytest.approx(1.5**8)
     assert reach([0] * 40 + [3] * 40) == 3**8
+    assert reach([100] * 20 + [150] * 20) == pytest.approx(1.5**8)
+
+
+def test_calls_that_come_back_reach_less_far_than_calls_that_drift() -> None:
+    """Sixteen stretches of either level in turn have shown what there is; a drift has not."""
+    stretch = 10
+    returning = ([100] * stretch + [150] * stretch) * 8
+    assert reach(returning) == 4
+    assert reach(([100] * stretch + [300] * stretch) * 8) == pytest.approx(9)
+    assert reach(sorted(returning)) == pytest.approx(1.5**8)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_calls_that_swing_fast_meet_a_limit_far_above_them(rho: float) -> None:
+    """Two hundred calls that come back mostly meet a limit of a hundred times their median."""
+    draw = Random(13)
+    verdicts = [verdict_of(wandering(200, rho, 0.3, draw), "p95 < 100ms") for _ in range(20)]
+    assert [each.state for each in verdicts].count("met") >= 15
 
 
 def test_bounds_never_widen() -> None:

@@ -5,32 +5,58 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import log
 from typing import Final
 
 from pytest_concurrency.slo.intervals import Interval, fewest_samples, quantile_of
 
-_STRETCHES: Final = 8
-_POWER: Final = 8
+_FEW: Final = 8
+_MANY: Final = 16
+_LONG_ENOUGH: Final = 4
+_DRIFTS: Final = 2.5
+_RETURNS: Final = 4.0
+_POWER_OF_DRIFT: Final = 8
+_POWER_OF_RETURN: Final = 2
 _LEAST: Final = 4.0
 
 
 def reach(samples: Sequence[int]) -> float:
     """Return by what factor a call that nobody saw may differ from all that were seen.
 
-    It is the eighth power of the factor between the highest and the lowest median of eight
-    stretches of the calls, and at least four. Something that wanders by a factor while it is
-    watched needs about 64 times as long to wander by the eighth power of it.
+    It is a power of the factor between the highest and the lowest median of some stretches of
+    the calls, and at least four. Something that drifts by a factor while it is watched needs
+    about 64 times as long to drift by the eighth power of it. Something that comes back again and
+    again has shown how far it goes, and the second power suffices; which of the two it is shows
+    in sixteen stretches, where there are calls enough for so many.
 
-    >>> reach([100] * 80), reach([100] * 40 + [200] * 40)
-    (4.0, 256.0)
+    >>> reach([100] * 80), reach([100] * 40 + [200] * 40), reach([100, 100, 100, 100, 200] * 16)
+    (4.0, 256.0, 4.0)
     """
-    length = len(samples) // _STRETCHES
+    stretches = _MANY if len(samples) >= _LONG_ENOUGH * _MANY else _FEW
+    length = len(samples) // stretches
     if not length:
         return _LEAST
-    starts = range(0, _STRETCHES * length, length)
-    medians = [quantile_of(sorted(samples[start : start + length]), 0.5) for start in starts]
-    highest, lowest = max(medians), max(min(medians), 1)
-    return max(_LEAST, (highest / lowest) ** _POWER)
+    starts = range(0, stretches * length, length)
+    medians = [
+        max(quantile_of(sorted(samples[start : start + length]), 0.5), 1) for start in starts
+    ]
+    swing = max(medians) / min(medians)
+    power = _power(medians, swing) if stretches == _MANY else _POWER_OF_DRIFT
+    return float(max(_LEAST, swing**power))
+
+
+def _power(medians: Sequence[int], swing: float) -> float:
+    """Return which power of their swing the medians may reach.
+
+    The way they went, over how far they came: it is about two for a drift, and five for medians
+    that have nothing to do with each other.
+    """
+    if swing <= 1:
+        return _POWER_OF_DRIFT
+    way = sum(abs(log(after / before)) for before, after in pairwise(medians))
+    back = (way / log(swing) - _DRIFTS) / (_RETURNS - _DRIFTS)
+    return _POWER_OF_DRIFT + (_POWER_OF_RETURN - _POWER_OF_DRIFT) * min(max(back, 0.0), 1.0)
 
 
 def within_reach(
