@@ -1,5 +1,6 @@
 """Settings, servers, and what SQLite is made to do."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from pytest_concurrency.db import SqliteServer, listen, make_safe, open_server
+from pytest_concurrency.db import SqliteServer, listen, make_safe, open_server, separate_sessions
 from pytest_concurrency.db.mariadb import MariadbServer
 from pytest_concurrency.db.other import OtherServer
 from pytest_concurrency.db.postgres import PostgresServer
@@ -37,6 +38,18 @@ MISTAKES = {
     "://": (
         "--concurrency-db: '://' is no SQLAlchemy URL. "
         "Write --concurrency-db=dialect://user@host/name."
+    ),
+    "foo://host": (
+        "--concurrency-db: SQLAlchemy has no dialect 'foo', or its package is not here. "
+        "Write --concurrency-db=postgresql+psycopg://user@host."
+    ),
+    "mariadb+pymsql://host": (
+        "--concurrency-db: SQLAlchemy has no dialect 'mariadb+pymsql', or its package is not here. "
+        "Write --concurrency-db=mariadb+pymysql://user@host."
+    ),
+    "sqlite:////no/where/app.db": (
+        "--concurrency-db: 'sqlite:////no/where/app.db': there is no directory '/no/where'. "
+        "Create it, or write --concurrency-db=sqlite."
     ),
     "sqlite://": MEMORY.format("sqlite://"),
     "sqlite:///:memory:": MEMORY.format("sqlite:///:memory:"),
@@ -69,6 +82,65 @@ def test_setting_opens_the_right_server(postgres_server, mariadb_url, tmp_path, 
         assert isinstance(server, kind)
         assert server.describe()
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("backend", "driver", "other"),
+    [
+        ("postgres", "asyncpg", "psycopg"),
+        ("postgres", "psycopg_async", "psycopg"),
+        ("mariadb", "aiomysql", "pymysql"),
+    ],
+)
+def test_setting_of_an_async_engine_serves_both_kinds(request, bank_schema, backend, driver, other):
+    """What an async project calls its database is a setting too: its driver is the async one."""
+    pytest.importorskip(driver.partition("_")[0])
+    url = request.getfixturevalue(f"{backend}_server").url
+    name = url.get_backend_name()
+    setting = url.set(drivername=f"{name}+{driver}").render_as_string(hide_password=False)
+
+    server = open_server(setting)
+    with server.template("async bank", bank_schema).clone() as database:
+        with database.engine().connect() as connection:
+            assert connection.dialect.driver == other
+            assert connection.execute(ADD).rowcount == 1
+        engine = database.async_engine()
+        assert engine.url.drivername == f"{name}+{driver}"
+        assert asyncio.run(rows_changed(engine)) == 1
+    server.stop()
+
+
+async def rows_changed(engine):
+    async with engine.begin() as connection:
+        changed = (await connection.execute(ADD)).rowcount
+    await engine.dispose()
+    return changed
+
+
+def test_psycopg2_serves_alike(postgres_server, bank_schema):
+    """The older driver has no connection opened ahead, and everything else."""
+    pytest.importorskip("psycopg2")
+    url = postgres_server.url.set(drivername="postgresql+psycopg2")
+
+    server = open_server(url.render_as_string(hide_password=False))
+    with (
+        server.template("older bank", bank_schema).clone() as database,
+        separate_sessions("ann", "bob", engine=database.engine()) as (ann, bob),
+    ):
+        ann.execute(ADD)
+        assert bob.start(ADD).blocked_by == ["ann"]
+    server.stop()
+
+
+def test_processes_with_one_directory_are_apart(tmp_path, bank_schema):
+    """Each keeps its files in a directory of its own, wherever that is."""
+    servers = [open_server(f"sqlite:///{tmp_path}/app.db") for _ in range(2)]
+    made = [server.template("bank", bank_schema).clone() for server in servers]
+    assert made[0].url != made[1].url
+    for database, server in zip(made, servers, strict=True):
+        database.close()
+        server.stop()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_way_to_begin_is_refused():

@@ -81,6 +81,7 @@ class Database:
         spare: Spare | None = None,
         kill: Callable[[], None] | None = None,
         restart: Callable[[], None] | None = None,
+        async_driver: str | None = None,
     ) -> None:
         self.backend = backend
         self._url = url
@@ -91,6 +92,7 @@ class Database:
         self._spare = spare
         self._kill = kill
         self._restart = restart
+        self._async_driver = async_driver
         self._read_only = False
         self._engines: list[Engine] = []
         self._async_engines: list[AsyncEngine] = []
@@ -123,8 +125,8 @@ class Database:
         """Return an async engine on this database.
 
         Args:
-            driver: ``aiosqlite``, ``asyncpg``, ``psycopg``, ``aiomysql``; by default one that
-                fits the back end.
+            driver: ``aiosqlite``, ``asyncpg``, ``psycopg``, ``aiomysql``; by default that of
+                the setting, else one that fits the back end.
             options: Passed to ``sqlalchemy.ext.asyncio.create_async_engine``.
         """
         from sqlalchemy import event
@@ -133,7 +135,7 @@ class Database:
 
         name = self.url.get_backend_name()
         usual = {"sqlite": "aiosqlite", "postgresql": "psycopg", "mysql": "aiomysql"}
-        chosen = driver or usual.get("mysql" if name == "mariadb" else name)
+        chosen = driver or self._async_driver or usual.get("mysql" if name == "mariadb" else name)
         url = self.url.set(drivername=f"{name}+{chosen}") if chosen else self.url
         pool = {"poolclass": AsyncAdaptedQueuePool} if "poolclass" not in options else {}
         engine = create_async_engine(url, **_with_pool(options), **pool)

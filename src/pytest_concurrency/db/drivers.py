@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.engine import URL
 
 _PG_IDLE = 0
 _MYSQL_IN_TRANSACTION = 1
+_SYNC = {
+    "asyncpg": "psycopg",
+    "psycopg_async": "psycopg",
+    "aiomysql": "pymysql",
+    "asyncmy": "pymysql",
+}
 
 
 def _psycopg_status(driver: Any) -> int | None:
@@ -52,6 +59,18 @@ def sync_engine(engine: Any) -> Engine:
     """Return the sync engine behind an async one, and a sync engine itself."""
     found: Engine = getattr(engine, "sync_engine", engine)
     return found
+
+
+def sync_url(url: URL) -> URL:
+    """Return a URL with a driver that needs no event loop, and any other as it is."""
+    name, _, driver = url.drivername.partition("+")
+    return url.set(drivername=f"{name}+{_SYNC[driver]}") if driver in _SYNC else url
+
+
+def async_driver(url: URL) -> str | None:
+    """Return the driver of a URL if it needs an event loop."""
+    driver = url.drivername.partition("+")[2]
+    return driver if driver in _SYNC else None
 
 
 def is_async(engine: object) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_concurrency.db.clones import ClonedTemplate, Janitor, Rank
 from pytest_concurrency.db.copies import copy_database
 from pytest_concurrency.db.database import Build, Database
+from pytest_concurrency.db.drivers import async_driver, sync_url
 from pytest_concurrency.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class MariadbServer:
         from sqlalchemy import create_engine
         from sqlalchemy.engine import make_url
 
-        self.url: URL = make_url(url).set(database=None)
+        given = make_url(url)
+        self.url: URL = sync_url(given).set(database=None)
+        self._async_driver = async_driver(given)
         if "+" not in self.url.drivername:
             self.url = self.url.set(drivername=f"{self.url.drivername}+pymysql")
         self._run = hashlib.sha256((run or f"{os.getpid()}-{id(self)}").encode()).hexdigest()[:8]
@@ -133,6 +136,7 @@ class MariadbServer:
             drop=lambda: self._janitor.do(lambda admin: _drop(admin, name), rank=Rank.DROP),
             keep=lambda: self._keep(name),
             kill=lambda: self._kill(name),
+            async_driver=self._async_driver,
         )
 
     def _kill(self, name: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_concurrency.db.clones import ClonedTemplate, Janitor, Rank
 from pytest_concurrency.db.cluster import Cluster, open_cluster
 from pytest_concurrency.db.database import Build, Database
+from pytest_concurrency.db.drivers import async_driver, sync_url
 from pytest_concurrency.db.spares import Spares
 from pytest_concurrency.errors import MissingExtra, UsageError
 
@@ -54,15 +55,19 @@ class PostgresServer:
         """
         from sqlalchemy.engine import make_url
 
-        _need_driver()
         self._run = hashlib.sha256((run or f"{os.getpid()}-{id(self)}").encode()).hexdigest()[:8]
         self.cluster: Cluster | None = None
         if url is None:
+            _need_driver()
             self.cluster = open_cluster(run=run or self._run, source=source)
             url = self.cluster.url
-        self.url: URL = make_url(url)
-        if self.url.get_driver_name() == "psycopg2" and "+" not in self.url.drivername:
-            self.url = self.url.set(drivername="postgresql+psycopg")
+        given = make_url(url)
+        if "+" not in given.drivername:
+            given = given.set(drivername="postgresql+psycopg")
+        self.url: URL = sync_url(given)
+        self._async_driver = async_driver(given)
+        if self.url.get_driver_name() == "psycopg":
+            _need_driver()
         self._ahead = ahead
         self._admin = _admin_engine(self.url)
         self._claim = self._admin.connect()
@@ -101,6 +106,10 @@ class PostgresServer:
         return (
             f"PostgreSQL {version} ({source[self.cluster.binaries.source]}, started for this run)"
         )
+
+    @property
+    def _can_spare(self) -> bool:
+        return self.url.get_driver_name() == "psycopg"
 
     def restart(self) -> None:
         """Crash and start again the server that was started by the plugin."""
@@ -173,7 +182,8 @@ class PostgresServer:
             connect_command=_psql(url),
             drop=lambda: self._janitor.do(lambda admin: _drop(admin, name), rank=Rank.DROP),
             keep=lambda: self._keep(name),
-            spare=self._spares.connect(url) if self._ahead else None,
+            spare=self._spares.connect(url) if self._ahead and self._can_spare else None,
+            async_driver=self._async_driver,
             kill=lambda: self._kill(name),
             restart=self.restart if self.cluster is not None else None,
         )

@@ -10,9 +10,12 @@ from pytest_concurrency.db.sqlite import SqliteServer
 from pytest_concurrency.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
     from pytest_concurrency.db.database import Server
 
 BACKENDS = ("sqlite", "memory", "postgres")
+_USUAL = ("postgresql+psycopg", "mariadb+pymysql", "mysql+pymysql")
 
 
 def open_server(
@@ -64,12 +67,36 @@ def check_setting(setting: str, *, where: str = "--concurrency-db") -> None:
     except ArgumentError:
         msg = f"{where}: {setting!r} is no SQLAlchemy URL. Write {where}=dialect://user@host/name."
         raise UsageError(msg) from None
+    _refuse_dialect(url, setting, where)
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         msg = (
             f"{where}: {setting!r} is a database of one connection: workers would share it, lose "
             f"writes, and can crash Python 3.11. Write {where}=memory."
         )
         raise UsageError(msg)
+
+
+def _refuse_dialect(url: URL, setting: str, where: str) -> None:
+    """Refuse what SQLAlchemy does not know, and a file where there is no directory."""
+    from sqlalchemy.exc import NoSuchModuleError
+
+    try:
+        url.get_dialect()
+    except NoSuchModuleError:
+        guess = nearest(url.drivername, _USUAL) or _USUAL[0]
+        msg = (
+            f"{where}: SQLAlchemy has no dialect {url.drivername!r}, or its package is not here. "
+            f"Write {where}={guess}://user@host."
+        )
+        raise UsageError(msg) from None
+    if url.get_backend_name() == "sqlite" and url.database:
+        directory = Path(url.database).parent
+        if not directory.is_dir():
+            msg = (
+                f"{where}: {setting!r}: there is no directory {str(directory)!r}. "
+                f"Create it, or write {where}=sqlite."
+            )
+            raise UsageError(msg)
 
 
 def _at(setting: str, *, run: str | None, begin: Begin) -> Server:

@@ -47,18 +47,20 @@ class SqliteServer:
         Args:
             begin: How transactions begin; see ``make_safe``.
             memory: Whether to keep the databases in memory.
-            directory: Where to put files; a new private directory by default.
+            directory: Where to make a private directory for the files; by default where
+                temporary files are.
             timeout: How many seconds a statement waits for a lock.
         """
         refuse_unknown(begin, "SqliteServer")
         self.begin: Begin = begin
         self.memory = memory
         self._timeout = timeout
-        self._own = directory is None and not memory
-        self._directory = directory
-        if self._own:
-            _sweep(Path(tempfile.gettempdir()))
-            self._directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._directory: Path | None = None
+        if not memory:
+            # One of its own everywhere: processes that share a run would overwrite each other.
+            parent = directory or Path(tempfile.gettempdir())
+            _sweep(parent)
+            self._directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
         self._templates: dict[str, _FileTemplate | _MemoryTemplate] = {}
         self._numbers = count(1)
         self._kept = False
@@ -84,7 +86,7 @@ class SqliteServer:
         for template in self._templates.values():
             template.forget()
         self._templates.clear()
-        if self._own and not self._kept and self._directory is not None:
+        if not self._kept and self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def _file_template(self, name: str, build: Build) -> _FileTemplate:
@@ -109,7 +111,7 @@ class SqliteServer:
 
     def _keep(self) -> None:
         self._kept = True
-        if self._own and self._directory is not None:
+        if self._directory is not None:
             (self._directory / "kept").touch()
 
 

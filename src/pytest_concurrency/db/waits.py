@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_concurrency.db.drivers import sync_url
 from pytest_concurrency.db.innodb import InnodbProbe
 from pytest_concurrency.db.pglocks import PostgresProbe
 from pytest_concurrency.errors import MissingExtra
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 SQLITE_LOCK = "the database's write lock"
 
 _LONG_NS = 2_000_000
-_SYNC = {"asyncpg": "psycopg", "aiomysql": "pymysql", "asyncmy": "pymysql"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +79,7 @@ def control_engine(engine: Engine) -> Engine:
     """Return an engine for one connection of our own, outside of the watched pool."""
     from sqlalchemy import NullPool, create_engine
 
-    url = engine.url
-    if engine.dialect.is_async and engine.dialect.driver in _SYNC:
-        url = url.set(drivername=f"{url.get_backend_name()}+{_SYNC[engine.dialect.driver]}")
+    url = sync_url(engine.url)
     try:
         return create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     except ModuleNotFoundError:
