@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -38,7 +38,7 @@ def request_swap(
         SwapConflict: The swap would break the schedule; nothing is changed.
     """
     take_lock(session, SCHEDULE_LOCK)
-    _check_people(session, owner_id, taker_id)
+    owner, taker = _people(session, owner_id, taker_id)
     given = _assignment(session, assignment_id)
     back = _assignment(session, return_assignment_id) if return_assignment_id else None
     wish = SwapRequest(
@@ -53,7 +53,7 @@ def request_swap(
         wish.status = "queued"
         wish.reason = "A schedule is being generated; the swap is decided when it is done."
     else:
-        reason = carry_out(session, given, back, owner_id=owner_id, taker_id=taker_id)
+        reason = carry_out(session, given, back, owner=owner, taker=taker)
         if reason is not None:
             raise SwapConflict(reason, advice="Ask for another shift, or do what the reason says.")
         wish.status = "done"
@@ -73,21 +73,19 @@ def carry_out(
     given: Assignment,
     back: Assignment | None,
     *,
-    owner_id: int,
-    taker_id: int,
+    owner: Person,
+    taker: Person,
 ) -> str | None:
     """Make a swap under the schedule's lock; return why not, if it cannot be made."""
-    taker = session.get_one(Person, taker_id)
-    owner = session.get_one(Person, owner_id)
     reason = conflict(
         _shift(given),
-        owner_id=owner_id,
+        owner_id=owner.id,
         taker=_taker(session, taker),
         freed=back.block_id if back else None,
     )
     if reason is None and back is not None:
         reason = conflict(
-            _shift(back), owner_id=taker_id, taker=_taker(session, owner), freed=given.block_id
+            _shift(back), owner_id=taker.id, taker=_taker(session, owner), freed=given.block_id
         )
     if reason is None:
         _exchange(session, given, back, owner=owner, taker=taker)
@@ -116,7 +114,8 @@ def _decide(session: Session, wish: SwapRequest) -> str | None:
         back = _shift_of(session, wish.taker_id, wish.return_block_id)
         if back is None:
             return _gone(session, wish.taker_id, wish.return_block_id)
-    reason = carry_out(session, given, back, owner_id=wish.owner_id, taker_id=wish.taker_id)
+    owner, taker = _people(session, wish.owner_id, wish.taker_id)
+    reason = carry_out(session, given, back, owner=owner, taker=taker)
     if reason is None:
         wish.assignment_id = given.id
         wish.return_assignment_id = back.id if back else None
@@ -159,11 +158,13 @@ def _exchange(
     session.flush()
 
 
-def _check_people(session: Session, *numbers: int) -> None:
+def _people(session: Session, *numbers: int) -> Iterator[Person]:
     for number in numbers:
-        if session.get(Person, number) is None:
+        found = session.get(Person, number)
+        if found is None:
             detail = f"There is no person {number}."
             raise NotFound(detail, advice="List the people: GET /people.")
+        yield found
 
 
 def _assignment(session: Session, assignment_id: int) -> Assignment:
