@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from pytest_concurrency import Database
 from sqlalchemy import Engine, MetaData, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from datasets import *  # noqa: F403 - fixtures
-from engines import CROWD, roomy_engine, url_of
+from engines import roomy_engine, url_of
 from residency.services.generation import Draft, Place
 from residency.settings import Settings
 from residency.store.models import Assignment, Base, Block, Person, RotationTemplate
 from residency.web.app import make_app
 from residency.web.observe import configure_logs
+from serving import serving
 
 MONDAY = date(2026, 1, 5)
 
@@ -171,27 +167,6 @@ def held_planner() -> HeldPlanner:
 def planner() -> Callable[..., Draft]:
     """A planner that plans everybody, at once."""
     return plan_everybody
-
-
-@contextmanager
-def serving(app: FastAPI) -> Iterator[httpx.Client]:
-    """Serve an application on a port of this machine; yield a client of it."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="error", lifespan="on", ws="none")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        limits = httpx.Limits(max_connections=CROWD * 2, max_keepalive_connections=CROWD * 2)
-        try:
-            while not server.started and thread.is_alive():
-                time.sleep(0.005)
-            with httpx.Client(base_url=url, timeout=60, limits=limits) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join(30)
 
 
 @pytest.fixture

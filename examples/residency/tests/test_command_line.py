@@ -15,7 +15,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from residency.cli import main
+from residency.cli import application, main
+from serving import serving
 
 
 @contextmanager
@@ -72,6 +73,15 @@ def test_demo_serves_synthetic_people_to_its_users(tmp_path):
     assert len(people) == 130
     assert re.fullmatch(r"Users admin, .*; password synthetic", written[0])
     assert (tmp_path / "residency-demo.db").exists()
+
+
+def test_application_for_uvicorn_is_on_tables_that_are_there(tmp_path, monkeypatch):
+    """Command: ``uvicorn --factory residency.cli:application`` serves on an empty database too."""
+    monkeypatch.setenv("RESIDENCY_DATABASE_URL", f"sqlite:///{tmp_path / 'residency.db'}")
+    monkeypatch.setenv("RESIDENCY_AUTHENTICATION", "false")
+    monkeypatch.setenv("RESIDENCY_LOG_REQUESTS", "false")
+    with serving(application()) as client:
+        assert client.get("/people").json() == []
 
 
 def test_unknown_command_is_refused(capsys):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -47,11 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings, *, host: str, port: int) -> None:
     """Bring the database up to date and serve until interrupted."""
-    configure_logs(as_json=settings.log_json)
-    engine = engine_of(settings)
+    uvicorn.run(application(settings), host=host, port=port, log_level="warning")
+
+
+def application(settings: Settings | None = None) -> FastAPI:
+    """Bring the database up to date and return the application, for ``uvicorn --factory``.
+
+    Args:
+        settings: Those of the environment if not given.
+    """
+    chosen = settings or Settings()
+    configure_logs(as_json=chosen.log_json)
+    engine = engine_of(chosen)
     upgrade(engine)
     engine.dispose()
-    uvicorn.run(make_app(settings), host=host, port=port, log_level="warning")
+    return make_app(chosen)
 
 
 def prepare_demo(settings: Settings) -> Settings:
