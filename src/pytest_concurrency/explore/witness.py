@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Hashable
-from types import FrameType, SimpleNamespace
+from collections.abc import Callable, Hashable
+from types import SimpleNamespace
 from typing import Any, Self
 
 from pytest_concurrency.explore.explanation import Explanation
@@ -23,6 +23,8 @@ class Witness:
         started: Always: each point is of interest.
         aborting: Never: a task is ended from outside.
         current: What the tracer remembers for the worker that runs.
+        telling: Whether values are being shown: what a ``repr`` does is of no interest.
+        polling: Set where a lock of threads is met, which tells a stage something.
     """
 
     def __init__(self, trace: Trace, scope: Scope) -> None:
@@ -36,7 +38,9 @@ class Witness:
         self.ident: int = threading.get_ident()
         self.started = 1
         self.aborting = False
-        self.current: SimpleNamespace = SimpleNamespace(open=None)
+        self.current: SimpleNamespace = SimpleNamespace(open=None, held={})
+        self.telling = False
+        self.polling = False
         self._explanation = Explanation(trace, scope.has)
         self._tracer = _tracer(scope)
 
@@ -54,12 +58,24 @@ class Witness:
 
     def point(self, label: Hashable, touches: tuple[Touch, ...]) -> None:
         """Note what the running task is about to touch."""
-        if self.number is not None:
+        if self.number is None or self.telling:
+            return
+        self.telling = True
+        try:
             self._explanation.watch(self, label, touches)  # type: ignore[arg-type]
+        finally:
+            self.telling = False
 
-    def special(self, label: Hashable, touches: tuple[Touch, ...], _frame: FrameType) -> None:
-        """Note a point that is more than a touch, as one."""
-        self.point(label, tuple(touches))
+    def operate(
+        self,
+        label: Hashable,
+        touches: tuple[Touch, ...],
+        ready: Callable[[], bool] | None = None,
+        **_: object,
+    ) -> bool:
+        """Note an operation of a lock of threads, which is made at once or blocks the loop."""
+        self.point(label, touches)
+        return ready is None or ready()
 
 
 def _tracer(scope: Scope) -> Any:
