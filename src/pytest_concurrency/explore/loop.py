@@ -24,6 +24,7 @@ from pytest_concurrency.explore.awaits import Await
 from pytest_concurrency.explore.continuation import call_into, is_continuation, name_of
 from pytest_concurrency.explore.outside import Threads, Uncontrolled, confined
 from pytest_concurrency.explore.program import Ending
+from pytest_concurrency.explore.ready import Ready, nothing
 from pytest_concurrency.explore.running import Running
 
 _T = TypeVar("_T")
@@ -42,8 +43,6 @@ class Loop(asyncio.BaseEventLoop):
         ready: The next step of each worker that can run.
         runs: What each worker runs, unless it was not made here.
         holders: For each lock, the workers that hold it and where each took it, if watched.
-        on_able: Called when a worker can go on.
-        on_unable: Called when it can no longer, because its step was cancelled.
         on_birth: Called when a worker is made, or something that will be one.
         on_unknown: Called when the code under test hands over what cannot be looked into.
         unhandled: What asyncio would only have logged.
@@ -67,15 +66,12 @@ class Loop(asyncio.BaseEventLoop):
         self._workers = 0
         self._thread_id = threading.get_ident()
         self.tasks: dict[int, asyncio.Task[Any]] = {}
-        self.ready: dict[int, Callable[[], object]] = {}
+        self.ready = Ready()
         self.runs: dict[int, Any] = {}
-        self._handles: dict[int, asyncio.Handle] = {}
         self.holders: dict[object, dict[int, Await]] = {}
         self.unhandled: list[dict[str, Any]] = []
-        self.on_able: Callable[[int], object] = _nothing
-        self.on_unable: Callable[[int], object] = _nothing
-        self.on_birth: Callable[[], object] = _nothing
-        self.on_unknown: Callable[[], object] = _nothing
+        self.on_birth: Callable[[], object] = nothing
+        self.on_unknown: Callable[[], object] = nothing
 
     def running(self) -> Running:
         """Be the running loop of this thread; another one, if there is one, steps aside."""
@@ -114,8 +110,7 @@ class Loop(asyncio.BaseEventLoop):
             if number is None:
                 number = self.worker(task)
             step = functools.partial((context or copy_context()).run, callback, *args)
-            self.ready[number] = step
-            self.on_able(number)
+            self.ready.add(number, step)
             return step  # type: ignore[return-value] # the step of a task is never cancelled
         handle = asyncio.Handle(callback, args, self, context)
         self._enqueue(handle, callback)
@@ -161,7 +156,7 @@ class Loop(asyncio.BaseEventLoop):
         future: asyncio.Future[_T] = self.create_future()
         number = self._new_worker(func)
         call = asyncio.Handle(call_into, (future, func, args), self)
-        self._make_able(number, call)
+        self.ready.add_handle(number, call, ordered=False)
         return future
 
     def refuse(self, what: str) -> NoReturn:
@@ -197,6 +192,7 @@ class Loop(asyncio.BaseEventLoop):
             moved = True
             self._now = max(self._now, timer._when)
             self._enqueue(timer, timer._callback)
+            self.ready.begin()
         return moved
 
     def has_timers(self) -> bool:
@@ -206,21 +202,6 @@ class Loop(asyncio.BaseEventLoop):
     def add_clock(self) -> int:
         """Return the number of a worker that stands for time."""
         return self._new_worker("time")
-
-    def able(self) -> list[int]:
-        """Return the workers that can run, in ascending order."""
-        if self._handles:
-            self._drop_cancelled()
-        ready = self.ready
-        return sorted(ready) if len(ready) > 1 else list(ready)
-
-    def _drop_cancelled(self) -> None:
-        for number, handle in list(self._handles.items()):
-            if number not in self.ready:
-                del self._handles[number]
-            elif handle._cancelled:
-                del self._handles[number], self.ready[number]
-                self.on_unable(number)
 
     def name(self, worker: int) -> str:
         """Say what a worker runs, as a person knows it."""
@@ -232,10 +213,10 @@ class Loop(asyncio.BaseEventLoop):
 
     def wind_up(self) -> None:
         """End every task as the end of ``asyncio.run`` does, and close."""
-        self.on_able = self.on_unable = self.on_birth = self.on_unknown = _nothing
+        self.ready.on_able = self.ready.on_unable = self.on_birth = self.on_unknown = nothing
         tasks = list(self._number)
         left = any(not task.done() for task in tasks)
-        if left or self.ready or self._own or self._asyncgens or self.threads.late:  # type: ignore[attr-defined]
+        if left or self.ready.steps or self._own or self._asyncgens or self.threads.late:  # type: ignore[attr-defined]
             self._end()
         for task in tasks:
             if task.done() and not task.cancelled():
@@ -261,23 +242,19 @@ class Loop(asyncio.BaseEventLoop):
     def _drain(self) -> None:
         for _ in range(1_000):
             self.settle()
-            able = self.able()
+            able = self.ready.able()
             if not able:
                 return
-            self.ready.pop(able[0])()
+            self.ready.begin()
+            self.ready.take(able[0])()
 
     def _enqueue(self, handle: asyncio.Handle, callback: Any) -> None:
         if self._is_under_test(callback):
-            self._make_able(self._new_worker(callback), handle)
+            self.ready.add_handle(self._new_worker(callback), handle, ordered=True)
         else:
             if not hasattr(callback, "__code__") and not hasattr(callback, "__func__"):
                 self.on_unknown()
             self._own.append(handle)
-
-    def _make_able(self, number: int, handle: asyncio.Handle) -> None:
-        self.ready[number] = handle._run
-        self._handles[number] = handle
-        self.on_able(number)
 
     def _is_under_test(self, callback: Any) -> bool:
         while isinstance(callback, functools.partial):
@@ -293,7 +270,3 @@ class Loop(asyncio.BaseEventLoop):
         self.on_birth()
         self.runs[number] = runs
         return number
-
-
-def _nothing(*_: object) -> None:
-    """Ignore that a worker came, or became able."""

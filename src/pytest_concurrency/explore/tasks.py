@@ -73,8 +73,8 @@ class TaskStage:
         """Play the body from its start to its end."""
         loop = self._loop
         if self._record:
-            loop.on_able = self._became_able
-            loop.on_unable = self._became_unable
+            loop.ready.on_able = self._became_able
+            loop.ready.on_unable = self._became_unable
             if self._looks:
                 loop.on_birth = self._footprints.bear
                 loop.on_unknown = self._footprints.touch_everything
@@ -142,7 +142,7 @@ class TaskStage:
         with loop.running():
             loop.settle()
             while not done():
-                able = loop.able() if self._clock is None else self._able(self._clock)
+                able = loop.ready.able() if self._clock is None else self._able(self._clock)
                 if able:
                     self._step(able)
                 elif not self._advance():
@@ -174,7 +174,9 @@ class TaskStage:
             self._advance()
             return
         self._running = worker
-        step = loop.ready.pop(worker)
+        ready = loop.ready
+        ready.begin()
+        step = ready.take(worker)
         if self._witness is None:
             step()
         else:
@@ -187,7 +189,7 @@ class TaskStage:
         if self._explain:
             self._cancellations.note(self._cancellations.by_worker(worker, self._cancellers))
         self._running = None
-        if self._record and worker not in loop.ready:
+        if self._record and worker not in ready.steps:
             self._change(worker, able=False)
 
     def _advance(self) -> bool:
@@ -217,7 +219,7 @@ class TaskStage:
 
     def _able(self, clock: int) -> list[int]:
         """Return who can run; time counts as a worker where only a canceller is left to wait."""
-        able = self._loop.able()
+        able = self._loop.ready.able()
         waits = bool(able) and self._cancellers.issuperset(able) and self._loop.has_timers()
         if waits != self._clock_is_able:
             self._clock_is_able = waits
