@@ -28,6 +28,7 @@ _MODULES = (
     "lock_free",
     "await_races",
     "await_correct",
+    "await_services",
 )
 _NOTHING = object()
 _programs: list[Program] = []
