@@ -132,7 +132,7 @@ def test_a_loop_that_nobody_stops_is_a_deadlock():
         "Deadlock: 1 worker waits for ever:\n"
         "\n"
         "  Thread (serve)  waits  in loop.run_forever()"
-        f"  at       test_selecting.py:{line}  loop.run_forever()\n"
+        f"  at test_selecting.py:{line}  loop.run_forever()\n"
         "\n"
         "Nobody is left who could let it go on."
     )

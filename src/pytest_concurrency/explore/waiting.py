@@ -75,7 +75,7 @@ def waits(stage: Stage, own: Own) -> list[Wait]:
 def _stands_by(wait: Wait, stage: Stage) -> bool:
     worker = wait.worker
     if worker.number == 0:
-        return stage.draining or isinstance(worker.wants, list)
+        return stage.draining or isinstance(worker.wants, (list, Worker))
     if not worker.daemon or wants_lock(wait):
         return False
     thread = worker.thread
