@@ -7,7 +7,7 @@ import sys
 import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from textwrap import dedent
 
 import pytest
@@ -395,13 +395,34 @@ def test_attribute_that_is_computed_is_named():
                                                   self.calls += 1
                                                   reads calls = 0
                                                   calls: 0 -> 1
-        4 test_failure_texts.py:+7
+        4                                       test_failure_texts.py:+8
+                                                  return object()
+                                                  returns a value to be kept
+        5 test_failure_texts.py:+7
             self.calls += 1
             reads calls = 1
             calls: 1 -> 2
+        6 test_failure_texts.py:+8
+            return object()
+            returns a value to be kept
 
-        Held together, test_failure_texts.py:+5 in both workers removes it (0 of 12 schedules fail).
+        Held together, test_failure_texts.py:+5 in both workers removes it (0 of 14 schedules fail).
         Replay: interleave(replay='T0x3 T1x*')
+    """)
+
+
+def test_value_that_a_cache_keeps_is_told_where_it_returns():
+    """Who asks a cache, and who returns what it keeps, though nothing else is touched there."""
+
+    def body(run):
+        @lru_cache
+        def connect():
+            return object()
+
+        one, other = run(lambda: connect(), lambda: connect())  # noqa: PLW0108 - these are lines
+        assert one is other
+
+    assert _text(body).strip("\n") == _expect("""
     """)
 
 

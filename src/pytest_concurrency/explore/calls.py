@@ -119,7 +119,7 @@ def call(  # noqa: PLR0911 - one kind of callable after the other
             bound, made = arguments[0], Called(called, arguments[0], arguments[1:], made.names)
         return _method(bound, called.__name__, made)
     if kind is CACHED:
-        return Special.opening(((id(called), "cache"), True))
+        return Special.opening(((id(called), "cache"), True), runs=called.__wrapped__)
     if isinstance(called, type):
         return _arguments(called, arguments)
     return ()

@@ -55,7 +55,8 @@ def _directories(files: Iterable[str]) -> str:
 
 def _relative(directory: Path, here: Path) -> str:
     try:
-        return f"{directory.absolute().relative_to(here).as_posix()}/".removeprefix("./")
+        inside = directory.absolute().relative_to(here)
+        return f"{inside.as_posix()}/" if inside.parts else "here"
     except ValueError:
         return f"{directory.name}/"
 

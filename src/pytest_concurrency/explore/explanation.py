@@ -12,6 +12,7 @@ from types import CodeType, FrameType, GetSetDescriptorType, MemberDescriptorTyp
 from typing import Any, final
 
 from pytest_concurrency.explore.calls import Called
+from pytest_concurrency.explore.kinds import CACHED
 from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
 from pytest_concurrency.explore.naming import name_of, place, shown, source
 from pytest_concurrency.explore.points import Point, callee_of
@@ -96,7 +97,8 @@ class Explanation:
 
     def _does(self, label: Hashable, frame: FrameType, worker: Worker, *, wrote: bool) -> str:
         if not isinstance(label, Point):
-            return ""
+            returns = isinstance(label, tuple) and label[0] == "return"
+            return "returns a value to be kept" if returns else ""
         kind, _, mode = label.kind.partition("-")
         values = [slot(at)(frame) for at in label.places]
         if any(value is UNKNOWN for value in values):
@@ -115,6 +117,8 @@ class Explanation:
         made = callee_of(label)(frame)
         function, bound = made.function, made.bound
         owner = getattr(function, "__self__", None) if bound is NOTHING else bound
+        if isinstance(getattr(function, "__func__", function), CACHED):
+            return f"asks the cache of {getattr(function, '__name__', '?')}({_listed(made)})"
         if owner is None or isinstance(owner, ModuleType):
             return ""
         name = name_of(owner, [frame]) or type(owner).__name__

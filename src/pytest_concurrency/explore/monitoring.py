@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import _thread
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
 from pytest_concurrency.explore.points import Decoder, Point
-from pytest_concurrency.explore.real_locks import special
+from pytest_concurrency.explore.real_locks import before_return, special
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import Special
 
@@ -38,6 +38,7 @@ class Monitoring:
         self._decoder = decoder
         self._points: dict[int, dict[int, Point]] = {}
         self._codes: list[CodeType] = []
+        self._returning: set[CodeType] = set()
         self._stage: Stage | None = None
         self._tool = -1
         self._beside: int | None = None
@@ -60,6 +61,7 @@ class Monitoring:
         monitoring.register_callback(
             self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE)
         )
+        monitoring.register_callback(self._tool, events.PY_RETURN, self._on_return)
         self._stand_beside(free[1] if len(free) > 1 else None)
         monitoring.restart_events()
         monitoring.set_events(self._tool, events.PY_START)
@@ -86,7 +88,7 @@ class Monitoring:
         monitoring.set_events(self._tool, 0)
         for code in self._codes:
             monitoring.set_local_events(self._tool, code, 0)
-        for event in (events.PY_START, events.INSTRUCTION):
+        for event in (events.PY_START, events.INSTRUCTION, events.PY_RETURN):
             monitoring.register_callback(self._tool, event, None)
         monitoring.free_tool_id(self._tool)
         if self._beside is not None:
@@ -95,6 +97,7 @@ class Monitoring:
             monitoring.free_tool_id(self._beside)
         self._codes.clear()
         self._points.clear()
+        self._returning.clear()
 
     def files(self) -> set[str]:
         """Return the files whose code was explored."""
@@ -122,6 +125,26 @@ class Monitoring:
             monitoring.set_local_events(self._tool, code, monitoring.events.INSTRUCTION)
         return monitoring.DISABLE
 
+    def _special(self, stage: Stage, point: Point, touches: Special, frame: FrameType) -> None:
+        if touches.opens:
+            self._watch_return(touches.runs)
+        special(stage, point, touches, frame)
+
+    def _watch_return(self, code: CodeType | None) -> None:
+        """Let there be a point before a function returns what its caller will keep."""
+        if code is None or code in self._returning or not self._scope.has(code):
+            return
+        monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+        self._on_start(code, 0)
+        self._returning.add(code)
+        events = monitoring.events
+        monitoring.set_local_events(self._tool, code, events.INSTRUCTION | events.PY_RETURN)
+
+    def _on_return(self, code: CodeType, offset: int, _value: object) -> None:
+        stage = self._stage
+        if stage is not None and stage.ident == _get_ident() and not stage.aborting:
+            before_return(stage, (id(code), offset), _get_frame(1))
+
     def _handler(self, disable: object) -> Any:
         points, get_ident, get_frame = self._points, _get_ident, _get_frame
         objects, to_frame = OBJECTS, TO_FRAME
@@ -139,7 +162,7 @@ class Monitoring:
             frame = get_frame(1)
             opened = stage.current.open
             if opened is not None and opened[0] is frame:
-                stage.current.open = None
+                stage.current.open = opened[2]
             try:
                 touched = look(frame, objects(id(frame) + to_frame))
             except ValueError as error:
@@ -148,7 +171,7 @@ class Monitoring:
                 return None
             if touched:
                 if isinstance(touched, Special):
-                    special(stage, point, touched, frame)
+                    self._special(stage, point, touched, frame)
                 else:
                     stage.point(point, touched)
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import dis
 import sys
 import threading
 from types import CodeType, FrameType
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_concurrency.explore.debuggers import Debuggers, settrace
 from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
 from pytest_concurrency.explore.points import Decoder, Point
-from pytest_concurrency.explore.real_locks import special
+from pytest_concurrency.explore.real_locks import before_return, special
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.special import Special
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
 
 _get_ident = _thread.get_ident
+_RETURN = dis.opmap["RETURN_VALUE"]
 
 
 @final
@@ -36,6 +38,7 @@ class Opcodes:
         self._decoder = decoder
         self._points: dict[int, dict[int, Point] | None] = {}
         self._codes: list[CodeType] = []
+        self._returning: set[CodeType] = set()
         self._local_of: dict[int, Any] = {}
         self._stage: Stage | None = None
         self._debuggers = Debuggers(self._of, self._shared, self._tracer)
@@ -49,6 +52,7 @@ class Opcodes:
         self._points.clear()
         self._local_of.clear()
         self._codes.clear()
+        self._returning.clear()
 
     def files(self) -> set[str]:
         """Return the files whose code was explored."""
@@ -134,8 +138,34 @@ class Opcodes:
 
         return on_event
 
+    def _watch_return(self, code: CodeType | None) -> None:
+        """Let there be a point before a function returns what its caller will keep."""
+        points = self._of(code) if code is not None else None
+        if code is None or points is None or code in self._returning:
+            return
+        self._returning.add(code)
+        visit, at, leave = self._visit, points.get, self._leave
+
+        def on_event(frame: FrameType, event: str, _argument: Any) -> Any:
+            point = at(frame.f_lasti)
+            if point is not None and event == "opcode":
+                visit(frame, point)
+            elif event == "return":
+                leave(frame)
+            return on_event
+
+        self._local_of[id(code)] = on_event
+
+    def _leave(self, frame: FrameType) -> None:
+        """Come to the end of a frame: before its return, unless an error ends it."""
+        stage, code = self._stage, frame.f_code
+        if stage is None or stage.ident != _get_ident() or stage.aborting:
+            return
+        if code in self._returning and code.co_code[frame.f_lasti] == _RETURN:
+            before_return(stage, (id(code), frame.f_lasti), frame)
+
     def _shared(self, points: dict[int, Point], theirs: Any) -> Any:
-        visit = self._visit
+        visit, leave = self._visit, self._leave
 
         def on_event(frame: FrameType, event: str, argument: Any) -> Any:
             nonlocal theirs
@@ -143,6 +173,8 @@ class Opcodes:
                 if theirs is not None:
                     theirs = theirs(frame, event, argument)
                     self._debuggers.mend(frame)
+                if event == "return":
+                    leave(frame)
                 return on_event
             point = points.get(frame.f_lasti)
             if point is not None:
@@ -161,7 +193,7 @@ class Opcodes:
             return
         opened = stage.current.open
         if opened is not None and opened[0] is frame:
-            stage.current.open = None
+            stage.current.open = opened[2]
         try:
             touched = look(frame, OBJECTS(id(frame) + TO_FRAME))
         except ValueError as error:
@@ -170,6 +202,8 @@ class Opcodes:
             return
         if touched:
             if isinstance(touched, Special):
+                if touched.opens:
+                    self._watch_return(touched.runs)
                 special(stage, point, touched, frame)
             else:
                 stage.point(point, touched)

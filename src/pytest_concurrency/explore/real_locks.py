@@ -54,6 +54,15 @@ def is_free(lock: Any, ident: int) -> bool:
 _OWNER = re.compile(r"owner=(\d+)")
 
 
+def before_return(stage: Stage, place: Hashable, frame: FrameType) -> None:
+    """Pause where a function is about to return what a call keeps that is open."""
+    opened, caller = stage.current.open, frame.f_back
+    if opened is None or caller is None:
+        return
+    if opened[0] is caller or opened[0] is caller.f_back:
+        stage.point(("return", place), ())
+
+
 def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
     """Pause at a point that is more than a touch."""
     if stage.telling:
@@ -68,7 +77,9 @@ def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -
             stage.operate(
                 point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
             )
-        stage.current.open = (frame, tuple(touches))
+        outer = stage.current.open
+        both = tuple(touches) if outer is None else (*touches, *outer[1])
+        stage.current.open = (frame, both, outer)
         return
     if touches.ready is not None:
         stage.polling = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, Final, TypeAlias, final
 
 from pytest_concurrency.explore.program import Touch
@@ -18,7 +19,8 @@ class Special(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that
     """Touches of a step that is more than a touch.
 
     Attributes:
-        opens: The touched resource is written again when the call returns, without another point.
+        opens: The touched resource is written again when the call returns.
+        runs: The code that may run in between, before whose return is a point.
         op: ``acquire``, ``try`` or ``release``, of a real lock.
         lock: The lock, or what else is waited for.
         ready: Whether a real queue has something to give.
@@ -26,16 +28,18 @@ class Special(tuple[Touch, ...]):  # noqa: SLOT001 - tuples cannot have any that
     """
 
     opens = False
+    runs: CodeType | None = None
     op = ""
     lock: Any = None
     ready: Callable[[], bool] | None = None
     seconds: float | None = None
 
     @classmethod
-    def opening(cls, *touched: Touch) -> Special:
+    def opening(cls, *touched: Touch, runs: object) -> Special:
         """Mark touches that come again when the call returns."""
         made = cls(touched)
         made.opens = True
+        made.runs = getattr(runs, "__code__", None)
         return made
 
     @classmethod

@@ -104,7 +104,7 @@ def attribute(  # noqa: PLR0911 - one kind of owner after the other
 
 
 def _cached(owner: Any, name: str, found: Any) -> Touches:
-    made = Special.opening(((id(owner), name), True))
+    made = Special.opening(((id(owner), name), True), runs=found.func)
     lock = getattr(found, "lock", None)
     if isinstance(lock, LOCKS):  # Python 3.11 computes under a lock of the class
         made.lock = lock

@@ -350,6 +350,25 @@ def cached_property_of_a_pure_value(run):
     assert circle.area == 12
 
 
+@correct("check-then-act")
+def lru_cache_of_a_pure_value(run):
+    @lru_cache
+    def area(radius):
+        return 3 * radius**2
+
+    assert run(lambda: area(2), lambda: area(2)) == [12, 12]
+    assert area.cache_info().currsize == 1
+
+
+@correct("check-then-act")
+def lru_cache_that_calls_itself(run):
+    @lru_cache
+    def nth(number):
+        return number if number < 2 else nth(number - 1) + nth(number - 2)
+
+    assert run(lambda: nth(3), lambda: nth(2)) == [2, 1]
+
+
 @correct("double-checked initialisation", sound=a_lock, broken=NoLock)
 def singleton_checked_twice(run, lock):
     class Settings:

@@ -213,6 +213,43 @@ def cached_property_computes_twice(run):
     assert Service.made == 1
 
 
+@buggy("check-then-act", preemptions=1)
+def lru_cache_keeps_one_of_two(run):
+    @lru_cache
+    def connect():
+        return object()
+
+    one, other = run(lambda: connect(), lambda: connect())  # noqa: PLW0108 - their calls are points
+    assert one is other
+
+
+@buggy("check-then-act", preemptions=1)
+def lru_cache_within_another_keeps_one_of_two(run):
+    @lru_cache
+    def number():
+        return 7
+
+    @lru_cache
+    def row():
+        return [number()]
+
+    number()
+    one, other = run(lambda: row(), lambda: row())  # noqa: PLW0108 - their calls are points
+    assert one is other
+
+
+@buggy("check-then-act", preemptions=1, since=(3, 12))
+def cached_property_keeps_one_of_two(run):
+    class Service:
+        @cached_property
+        def connection(self):
+            return object()
+
+    service = Service()
+    one, other = run(lambda: service.connection, lambda: service.connection)
+    assert one is other
+
+
 @buggy("double-checked initialisation", preemptions=1)
 def singleton_without_second_check(run):
     from threading import Lock
