@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from pytest_concurrency.explore.marks import whole
+from pytest_concurrency.explore.naming import place
+from pytest_concurrency.explore.points import Point
 from pytest_concurrency.explore.program import BODY, Touch, Trace, worker_name
 
 
@@ -49,18 +51,29 @@ def conflicting(trace: Trace) -> float:
     return sum(conflicts(*step) for step in steps) / len(steps) if steps else 0.0
 
 
+DECIDED_OTHERWISE = (
+    "Something else than the order decides: a random number, the order of a set, or what the last\n"
+    "schedule has left. Make it anew in the body, the same each time."
+)
+"""What to do about plays of one schedule that went apart."""
+
+
 def differing(first: Trace, second: Trace, end: int) -> str:
     """Say where two plays of one schedule went apart."""
-    at = next(
-        (
-            i
-            for i, (a, b) in enumerate(zip(first.workers[:end], second.workers, strict=False))
-            if a != b
-        ),
-        min(end, len(second.workers)),
+    steps = [[*zip(one.workers[:end], one.labels, strict=False)] for one in (first, second)]
+    most = min(map(len, steps))
+    at = next((i for i in range(most) if steps[0][i] != steps[1][i]), most)
+    once, then = (_stood(one, at) for one in (first, second))
+    return f"The same schedule went two ways: step {at + 1} was {once} once, and {then} then."
+
+
+def _stood(trace: Trace, at: int) -> str:
+    if at >= len(trace.workers):
+        return "none"
+    who, point = worker_name(trace.workers[at], trace.names), trace.labels[at]
+    return (
+        f"{who} at {place(point.code.co_filename, point.line)}" if isinstance(point, Point) else who
     )
-    worker = worker_name(first.workers[at], first.names)
-    return f"The same schedule went two ways: at step {at + 1}, {worker} stood elsewhere."
 
 
 def _in_one_order(resource: Hashable) -> bool:

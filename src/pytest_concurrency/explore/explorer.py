@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, final
 
-from pytest_concurrency.errors import UsageError
+from pytest_concurrency.errors import InternalError, UsageError
+from pytest_concurrency.explore.comparison import DECIDED_OTHERWISE
 from pytest_concurrency.explore.debuggers import without_breakpoints
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.leftover import FAILS, fails_again, left_over
+from pytest_concurrency.explore.patience import SPIN
 from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
 from pytest_concurrency.explore.rescue import is_by_signal
 from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
@@ -21,6 +23,10 @@ from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.shrink import Shrink
 from pytest_concurrency.run.place import without_our_frames
 
+_SPUN = (
+    f"A worker went on for {SPIN:,} points while others could run, and was made to let them: a "
+    "loop that waits has orders without end. Wait with an Event, a Condition or sleep()."
+)
 _PASSED_THROUGH = ("Skipped", "Exit", "OnALoop", "BdbQuit")
 
 
@@ -70,7 +76,7 @@ def explore(program: Program, settings: Settings) -> Exploration:
         if found is not None:
             with without_breakpoints():
                 shrunk = _shrunk(program, found)
-                effort = _Effort(search.plays, began, search.first)
+                effort = _Effort(search.plays, began, search.first, notes)
                 explained = _explained(program, settings, shrunk, effort)
             raise without_our_frames(explained)
         search.differed = search.differed or left_over(program, search.first)
@@ -120,17 +126,10 @@ def _shrunk(program: Program, found: Trace) -> Failed:
     if found.stuck:  # each play of it takes as long as is waited for a worker
         shrink.legs = [*shrink.legs[:-1], (found.workers[-1], FOREVER)] if found.workers else []
     elif not shrink.run():
-        msg = "A schedule failed once and passed when it was played again."
+        msg = f"A schedule failed once and passed when it was played again.\n{DECIDED_OTHERWISE}"
         raise NotDeterministic(msg) from found.ending.error
     legs = shrink.legs or [(found.workers[0] if found.workers else BODY, FOREVER)]
     return Failed(found, tuple(Leg(worker=worker, points=points) for worker, points in legs))
-
-
-def _hints(program: Program, trace: Trace, before: Trace | None, settings: Settings) -> list[str]:
-    from pytest_concurrency.explore.hint import hint
-
-    found = hint(program, trace, settings, before=before)
-    return [] if found is None else [found]
 
 
 class _Effort(NamedTuple):
@@ -139,11 +138,14 @@ class _Effort(NamedTuple):
     plays: int
     began: float
     first: Trace | None = None
+    notes: Sequence[str] = ()
 
 
 def _explained(
     program: Program, settings: Settings, failed: Failed, effort: _Effort
 ) -> BaseException:
+    from pytest_concurrency.explore.cause import Cause, cause
+    from pytest_concurrency.explore.hint import hint
     from pytest_concurrency.explore.inversion import passing
     from pytest_concurrency.explore.outside import DATABASE_LOCK, Uncontrolled, is_database_lock
     from pytest_concurrency.explore.timeline import note
@@ -153,22 +155,24 @@ def _explained(
     if is_database_lock(refused):
         first = str(refused).partition("\n")[0]
         return Uncontrolled(DATABASE_LOCK.format(error=f"  {first}"))
-    trace, before, hints = failed.trace, None, []
+    trace, why, held = failed.trace, Cause(), None
     if not trace.stuck:
         legs = [(leg.worker, leg.points) for leg in failed.legs]
         trace = program.play(Plan(legs), explain=True)
         if trace.ending.kind == "passed":
             trace = failed.trace
-        before = passing(program, failed.legs)
-        spoilt = fails_again(program, effort.first)
-        hints = [FAILS] if spoilt else _hints(program, trace, before, settings)
+        why = cause(trace, passing(program, failed.legs))
+        if fails_again(program, effort.first):
+            held: str | None = FAILS
+        else:
+            held = hint(program, trace, settings, why)
     text = token(failed.legs, before=failed.trace.before)
     if settings.record is not None:
         settings.record(text)
     error = trace.ending.error or failed.trace.ending.error
     if error is None:
-        msg = "A schedule failed without saying how."
-        return NotDeterministic(msg)
+        msg = f"A schedule failed without saying how: {text}."
+        return InternalError(msg)
     error.add_note(
         note(
             trace,
@@ -176,8 +180,8 @@ def _explained(
             plays=effort.plays,
             seconds=seconds,
             command=settings.command,
-            hints=hints,
-            before=before,
+            hints=[*effort.notes, *([] if held is None else [held])],
+            told=why.told,
         )
     )
     return error
@@ -189,6 +193,8 @@ def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration
         points[worker] = points.get(worker, 0) + 1
     if search.differed is not None:
         notes = (*notes, search.differed)
+    if search.spun:
+        notes = (*notes, _SPUN)
     whole = search.complete >= 0 and not search.spun and search.differed is None
     return Exploration(
         schedules=search.plays,

@@ -6,16 +6,17 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, runtime_checkable
 
+from pytest_concurrency.explore.cause import Cause
 from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.inversion import parted
 from pytest_concurrency.explore.program import BODY, Event, Place, Program, Trace, worker_name
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.timeline import preemptions, telling
+from pytest_concurrency.explore.timeline import preemptions
 
 _LINES: Final = 20
-_SCHEDULES: Final = 1_000
-_SECONDS: Final = 0.5
+_SCHEDULES: Final = 300
+_SECONDS: Final = 1.0
 _OWN: Final = frozenset({"lock", "worker", "life"})
 
 
@@ -26,57 +27,70 @@ class Holding(Program, Protocol):
     together: Sequence[Region]
 
 
-def hint(
-    program: Program, trace: Trace, settings: Settings, *, before: Trace | None = None
-) -> str | None:
+def hint(program: Program, trace: Trace, settings: Settings, why: Cause) -> str | None:
     """Name the regions that remove a failure when they are held together.
 
     Args:
         program: What failed.
         trace: The failing play, explained.
         settings: How it was explored.
-        before: The play without the last preemption, explained, if that one passes.
+        why: What tells why it fails.
 
     Returns:
-        One line, or ``None`` unless every schedule within the bound passes while the lines are
-        held together, in every worker that comes to them.
+        One line, or ``None`` unless every schedule with as many preemptions passes while the lines
+        are held together, in every worker that comes to them.
     """
     if trace.ending.kind != "failed" or not isinstance(program, Holding):
         return None
     tried: list[dict[int, Region]] = []
-    told = telling(trace, before)
-    around = telling(trace, before, locks=True)
-    for events in (told, around, _meeting(trace.events)):
+    for events in (why.told, why.around, _meeting(trace.events)):
         regions = _regions([event for event in events if event.worker != BODY])
         if len(regions) < 2 or regions in tried:  # noqa: PLR2004
             continue
         tried.append(regions)
-        many = _without(program, sorted(set(regions.values())), preemptions(trace), settings)
-        if many is not None:
-            places = _places(regions, trace)
-            return f"Held together, {places} removes it (0 of {many:,} schedules fail)."
+        played = _without(program, sorted(set(regions.values())), preemptions(trace), settings)
+        if played is not None:
+            return f"Held together, {_places(regions, trace)} removes it (0 of {played} fail)."
     return None
 
 
 def _without(
     program: Holding, regions: Sequence[Region], least: int, settings: Settings
-) -> int | None:
-    """Play all there is up to the bound with lines held together; count if none of it fails."""
-    bound = max(least, settings.preemptions)
+) -> str | None:
+    """Play with lines held together; say what was played if none of it fails.
+
+    That is all there is with as many preemptions as the failure took, and then, if it is soon done,
+    all up to the bound that was asked for.
+    """
+    program.together = regions
+    try:
+        near = _passing(program, least, settings)
+        if near is None or least >= settings.preemptions:
+            return None if near is None else _schedules(near)
+        far = _passing(program, settings.preemptions, settings)
+    finally:
+        program.together = ()
+    if far is not None:
+        return _schedules(far)
+    return f"{_schedules(near)} with up to {least} preemption{'' if least == 1 else 's'}"
+
+
+def _passing(program: Holding, bound: int, settings: Settings) -> int | None:
+    """Play all there is with so many preemptions; count if it can be done, and none fails."""
     limits = replace(
         settings,
         schedules=min(_SCHEDULES, settings.schedules),
         seconds=min(_SECONDS, settings.seconds),
         preemptions=bound,
     )
-    program.together = regions
-    try:
-        search = Search(program, limits, beyond=0)
-        failed = search.failure()
-    finally:
-        program.together = ()
+    search = Search(program, limits, beyond=0)
+    failed = search.failure()
     whole = search.complete >= bound and not search.spun and not search.strayed
     return search.plays if failed is None and whole else None
+
+
+def _schedules(many: int) -> str:
+    return f"{many:,} schedule{'' if many == 1 else 's'}"
 
 
 def _meeting(events: Sequence[Event]) -> list[Event]:

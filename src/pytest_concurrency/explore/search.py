@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, final
 
-from pytest_concurrency.explore.comparison import differing, shares
+from pytest_concurrency.explore.comparison import DECIDED_OTHERWISE, differing, shares
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.marks import Marks
@@ -173,7 +173,8 @@ class Search:
         if self.differed is None:
             self.differed = differing(before, trace, branch.at)
         if self.strayed > _STRAY and self.strayed * 2 > self.plays:
-            raise NotDeterministic(self.differed)
+            msg = f"{self.differed}\n{DECIDED_OTHERWISE}"
+            raise NotDeterministic(msg)
         return False
 
     def _expand(self, trace: Trace, branch: _Branch) -> None:

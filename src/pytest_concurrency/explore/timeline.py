@@ -7,18 +7,15 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, final
 
-from pytest_concurrency.explore.cancellations import with_cancellations
-from pytest_concurrency.explore.inversion import inverted, parted, refusals
-from pytest_concurrency.explore.program import BODY, Event, Trace, worker_name
+from pytest_concurrency.explore.cause import is_silent
+from pytest_concurrency.explore.inversion import parted, refusals
+from pytest_concurrency.explore.program import Event, Trace, worker_name
 from pytest_concurrency.explore.reduction import Walk
 from pytest_concurrency.explore.schedule import Leg, token
 
 _WIDTH: Final = 94
 _USUAL: Final = 38
-_MANY: Final = 16
 _LONGEST: Final = 98
-_NEAR: Final = 3
-_SILENT: Final = frozenset({"lock", "worker", "life"})
 
 
 def note(
@@ -29,7 +26,7 @@ def note(
     seconds: float,
     command: str,
     hints: Iterable[str] = (),
-    before: Trace | None = None,
+    told: Sequence[Event] = (),
 ) -> str:
     """Write the note that a failure carries.
 
@@ -40,11 +37,11 @@ def note(
         seconds: How long that took.
         command: How to replay, with ``{token}`` where the token goes.
         hints: What would remove it.
-        before: The play without the last preemption, explained, if that one passes.
+        told: The events that tell why.
     """
     effort = f"schedule {plays:,}, {_time(seconds)}"
     lines = [""]
-    rows = _rows(trace, before) if trace.ending.kind == "failed" else []
+    rows = _rows(trace, told) if trace.ending.kind == "failed" else []
     if rows:
         lines += [f"{_head(preemptions(trace))} ({effort}):", "", *_table(rows, trace.names), ""]
     else:
@@ -87,86 +84,16 @@ class _Row:
     does: list[str] = field(default_factory=list)
 
 
-def _rows(trace: Trace, before: Trace | None) -> list[_Row]:
+def _rows(trace: Trace, told: Sequence[Event]) -> list[_Row]:
     marks = _lost(trace.events, trace.names) | refusals(trace)
     rows: list[_Row] = []
-    for event in telling(trace, before):
+    for event in told:
         last = rows[-1] if rows else None
         if last is None or (last.worker, last.where) != (event.worker, event.where):
             last = _Row(event.worker, event.where, event.source)
             rows.append(last)
         last.does += [text for text in (event.does, marks.get(event.step, "")) if text]
     return rows
-
-
-def telling(trace: Trace, before: Trace | None, *, locks: bool = False) -> list[Event]:
-    """Return the events that tell why, or failing that, what the workers share.
-
-    Args:
-        trace: The failing play, explained.
-        before: The play without the last preemption, explained, if that one passes.
-        locks: Whether locks taken and given back are wanted where values tell why.
-    """
-    return with_cancellations(_ordered(trace, before, locks=locks), trace, before)
-
-
-def _ordered(trace: Trace, before: Trace | None, *, locks: bool) -> list[Event]:
-    """Return the events whose order tells why."""
-    steps = inverted(trace, before) if before is not None else frozenset()
-    placed = [event for event in trace.events if event.where]
-    found = _without_last_words([event for event in placed if event.step in steps])
-    if len({event.worker for event in found}) > 1:
-        return found if locks else _with_values(found, trace)
-    return _near_switches(conflicting(placed))
-
-
-def _with_values(events: list[Event], trace: Trace) -> list[Event]:
-    """Leave out locks that were taken and given back, where values tell why."""
-    told = [event for event in events if event.does]
-    if len({event.worker for event in told}) < 2:  # noqa: PLR2004
-        return events
-    refused = refusals(trace)
-    return [event for event in events if event.does or event.step in refused]
-
-
-def _without_last_words(events: list[Event]) -> list[Event]:
-    """Leave out what the body does after all others, unless there is nobody else to tell of."""
-    last = max((at for at, event in enumerate(events) if event.worker != BODY), default=-1)
-    within = events[: last + 1]
-    return within if len({event.worker for event in within}) > 1 else events
-
-
-def conflicting(events: Sequence[Event]) -> list[Event]:
-    """Return the events that another worker's conflict with, up to the body's last words."""
-    last = max((i for i, event in enumerate(events) if event.worker != BODY), default=-1)
-    within = list(events[: last + 1])
-    workers: dict[Hashable, set[int]] = {}
-    written: set[Hashable] = set()
-    for event in within:
-        for resource, write in event.touches:
-            workers.setdefault(resource, set()).add(event.worker)
-            if write:
-                written.add(resource)
-    hot = {r for r, who in workers.items() if len(who) > 1 and r in written and not _silent(r)}
-    found = [event for event in within if any(resource in hot for resource, _ in event.touches)]
-    told = [event for event in found if event.does]
-    return told if len({event.worker for event in told}) > 1 else found
-
-
-def _silent(resource: Hashable) -> bool:
-    return resource == "*" or (isinstance(resource, tuple) and resource[0] in _SILENT)
-
-
-def _near_switches(events: list[Event]) -> list[Event]:
-    """Keep what is near a change of workers, where there is much."""
-    if len(events) <= _MANY:
-        return events
-    switches = [i for i in range(1, len(events)) if events[i].worker != events[i - 1].worker]
-    return [
-        event
-        for i, event in enumerate(events)
-        if any(-_NEAR <= i - switch < _NEAR for switch in switches)
-    ]
 
 
 def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
@@ -176,7 +103,7 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
     wrote: dict[Hashable, list[tuple[int, Hashable, int]]] = {}
     for i, event in enumerate(events):
         for resource, write in event.touches:
-            if _silent(resource):
+            if is_silent(resource):
                 continue
             whole, part = parted(resource)
             if not write:
