@@ -255,6 +255,7 @@ def test_double_checked_initialisation_is_held_from_the_check_to_the_use():
           worker 0                              worker 1
         1                                       test_failure_texts.py:+11
                                                   return len(self.parts)
+                                                  len([])
         2 test_failure_texts.py:+10
             self.parts.append("ready")
             Service.parts: [] -> ['ready']
@@ -381,23 +382,22 @@ def test_attribute_that_is_computed_is_named():
     assert _text(body).strip("\n") == _expect("""
         One preemption breaks it (schedule 4, N ms):
 
-          worker 0                              worker 1
+          worker 0                                      worker 1
         1 test_failure_texts.py:+5
-            run(lambda:
-              got.append(lazy.made_once),
-              lambda:
+            run(lambda: got.append(lazy.made_once),
+              lambda: got.append(lazy.made_once))
             reads made_once
-        2                                       test_failure_texts.py:+5
-                                                  run(lambda: got.append(lazy.made_once), lambda:
-                                                    got.append(lazy.made_once))
-                                                  reads made_once
-        3                                       test_failure_texts.py:+7
-                                                  self.calls += 1
-                                                  reads calls = 0
-                                                  calls: 0 -> 1
-        4                                       test_failure_texts.py:+8
-                                                  return object()
-                                                  returns a value to be kept
+        2                                               test_failure_texts.py:+5
+                                                          run(lambda: got.append(lazy.made_once), lambda:
+                                                            got.append(lazy.made_once))
+                                                          reads made_once
+        3                                               test_failure_texts.py:+7
+                                                          self.calls += 1
+                                                          reads calls = 0
+                                                          calls: 0 -> 1
+        4                                               test_failure_texts.py:+8
+                                                          return object()
+                                                          returns a value to be kept
         5 test_failure_texts.py:+7
             self.calls += 1
             reads calls = 1
@@ -419,10 +419,29 @@ def test_value_that_a_cache_keeps_is_told_where_it_returns():
         def connect():
             return object()
 
-        one, other = run(lambda: connect(), lambda: connect())  # noqa: PLW0108 - these are lines
+        def ask():
+            return connect()
+
+        one, other = run(ask, ask)
         assert one is other
 
     assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+          worker 0                                     worker 1
+        1 test_failure_texts.py:+9  return connect()
+                                     asks the cache of connect()
+        2                                              test_failure_texts.py:+9  return connect()
+                                                                                  asks the cache of
+                                                                                    connect()
+        3                                              test_failure_texts.py:+6  return object()
+                                                                                  returns a value to be
+                                                                                    kept
+        4 test_failure_texts.py:+6  return object()
+                                     returns a value to be kept
+
+        Held together, test_failure_texts.py:+9 in both workers removes it (0 of 6 schedules fail).
+        Replay: interleave(replay='T0x2 T1x*')
     """)
 
 
@@ -512,13 +531,14 @@ def test_asking_uses_up_no_iterator():
     assert _text(body).strip("\n") == _expect("""
         This order breaks it, without preemption (schedule 2, N ms):
 
-          worker 0                              worker 1
-        1                                       test_failure_texts.py:+5
-                                                  found = run(lambda: 1 in numbers, lambda: 3 in numbers)
-                                                  3 in <range_iterator>
+          worker 0                                      worker 1
+        1                                               test_failure_texts.py:+5
+                                                          found = run(lambda: 1 in numbers, lambda: 3 in
+                                                            numbers)
+                                                          3 in <range_iterator>
         2 test_failure_texts.py:+5
-            found = run(lambda: 1 in numbers,
-              lambda: 3 in numbers)
+            found = run(lambda: 1 in numbers, lambda:
+              3 in numbers)
             1 in <range_iterator>
 
         Replay: interleave(replay='T1x*')
@@ -557,3 +577,207 @@ def test_workers_of_a_pool_show_what_they_ran():
 
         Replay: interleave(replay='Bx* T0x5 T1x*')
     """)
+
+
+def test_attribute_that_is_asked_for_by_name_is_shown():
+    """`hasattr`, `getattr`, `setattr` and `delattr` read and write as the dot does."""
+
+    def body(run):
+        class Box:
+            pass
+
+        box = Box()
+        box.mark = 1
+
+        def clear():
+            if hasattr(box, "mark"):
+                delattr(box, "mark")
+            setattr(box, "clear", getattr(box, "clear", 0) + 1)  # noqa: B010
+
+        run(clear, clear)
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 3, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+11
+            if hasattr(box, "mark"):
+            reads mark = 1
+        2                                       test_failure_texts.py:+11
+                                                  if hasattr(box, "mark"):
+                                                  reads mark = 1
+        3                                       test_failure_texts.py:+12
+                                                  delattr(box, "mark")
+                                                  deletes mark
+        4 test_failure_texts.py:+12
+            delattr(box, "mark")
+            deletes mark
+
+        Held together, test_failure_texts.py:+11 to _texts.py:+12 in both workers removes it (0 of 34 schedules fail).
+        Replay: interleave(replay='T0x2 T1x*')
+    """)
+
+
+def test_lock_that_is_tried_in_vain_names_who_has_it():
+    """No value tells why: who has the lock does."""
+
+    def body(run):
+        lock, done = threading.Lock(), []
+
+        def work():
+            if lock.acquire(blocking=False):
+                done.append(1)
+                lock.release()
+
+        run(work, work)
+        assert len(done) == 2
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 4, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+7
+            if lock.acquire(blocking=False):
+        2                                       test_failure_texts.py:+7
+                                                  if lock.acquire(blocking=False):
+                                                  does not get it: worker 0 has it
+        3 test_failure_texts.py:+9
+            lock.release()
+
+        Held together, test_failure_texts.py:+7 to _texts.py:+9 in both workers removes it (0 of 12 schedules fail).
+        Replay: interleave(replay='T0x2 T1x*')
+    """)
+
+
+def test_three_preemptions_and_lines_of_each_worker():
+    """More than one preemption is counted; each worker has lines of its own to hold."""
+
+    def body(run):
+        counter, steps = Counter(), []
+
+        def climb():
+            counter.value = 1
+            counter.value = 2
+            if counter.value == 3:
+                steps.append(1)
+
+        def watch():
+            if counter.value == 1 and counter.value == 2:
+                counter.value = 3
+
+        run(climb, watch)
+        assert not steps
+
+    assert _text(body).strip("\n") == _expect("""
+        3 preemptions break it (schedule 9, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+8
+            counter.value = 2
+            value: 1 -> 2
+        2                                       test_failure_texts.py:+13
+                                                  if counter.value == 1 and counter.value == 2:
+                                                  reads value = 2
+        3                                       test_failure_texts.py:+14
+                                                  counter.value = 3
+                                                  value: 2 -> 3
+        4 test_failure_texts.py:+9
+            if counter.value == 3:
+            reads value = 3
+
+        Held together, test_failure_texts.py:+8 to _texts.py:+9 in worker 0 and test_failure_texts.py:+13 to _texts.py:+14 in worker 1 removes it (0 of 12 schedules fail).
+        Replay: interleave(replay='T0x2 T1x2 T0x2 T1x*')
+    """)
+
+
+def test_lines_are_held_in_all_workers_where_there_are_more_than_two():
+    """Who is not shown in the timeline must hold them too."""
+
+    def body(run):
+        counter = Counter()
+        run(counter.increment, counter.increment, counter.increment)
+        assert counter.value == 3
+
+    assert _text(body).strip("\n") == _expect("""
+        One preemption breaks it (schedule 7, N ms):
+
+          worker 0                              worker 1
+        1 test_failure_texts.py:+5
+            value = self.value
+            reads value = 0
+        2                                       test_failure_texts.py:+5
+                                                  value = self.value
+                                                  reads value = 0
+        3                                       test_failure_texts.py:+6
+                                                  self.value = value + 1
+                                                  value: 0 -> 1
+        4 test_failure_texts.py:+6
+            self.value = value + 1
+            value: 1 -> 1
+            <- worker 1's write is lost
+
+        Held together, test_failure_texts.py:+5 to _texts.py:+6 in all workers removes it (0 of 18 schedules fail).
+        Replay: interleave(replay='T0x1 T1x*')
+    """)
+
+
+def test_value_that_is_gone_is_told():
+    """What was deleted before it is read."""
+
+    def body(run):
+        rows = {"a": 1}
+
+        def look():
+            return rows["a"]
+
+        def drop():
+            del rows["a"]
+
+        run(look, drop)
+
+    assert _text(body).strip("\n") == _expect("""
+        This order breaks it, without preemption (schedule 2, N ms):
+
+          worker 0                                     worker 1
+        1                                              test_failure_texts.py:+10  del rows["a"]
+                                                                                  deletes ['a']
+        2 test_failure_texts.py:+7  return rows["a"]
+                                     reads ['a'], which is not there
+
+        Replay: interleave(replay='T1x*')
+    """)
+
+
+def test_token_that_does_not_fit_is_told_with_the_failure():
+    """The search that began anew has found something."""
+
+    def body(run):
+        counter = Counter()
+        run(counter.increment, counter.increment)
+        assert counter.value == 2
+
+    with pytest.raises(AssertionError) as caught:
+        interleave(replay="T0x1 T5x*")(body)
+
+    told = caught.value.__notes__[-1].splitlines()
+    assert told[-3] == "The token 'T0x1 T5x*' no longer fits the code; the search began anew."
+    assert told[-2].startswith("Held together, ")
+    assert told[-1] == "Replay: interleave(replay='T0x1 T1x*')"
+
+
+def test_hint_of_a_pool_says_how_far_it_was_tried():
+    """Orders with as many preemptions as the failure took are enough to name lines."""
+
+    def body(_):
+        counter = Counter()
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(counter.increment)
+            pool.submit(counter.increment)
+        assert counter.value == 2
+
+    told = re.sub(r"0 of \d+", "0 of N", _text(body))
+
+    assert (
+        "Held together, test_failure_texts.py:+5 to _texts.py:+6 in both workers removes it "
+        "(0 of N schedules with up to 1 preemption fail)."
+    ) in told or "removes it (0 of N schedules fail)." in told

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from pytest_concurrency import UsageError
-from pytest_concurrency.explore.failures import NotDeterministic, NothingExplored
+from pytest_concurrency.explore.failures import NothingExplored
 from pytest_concurrency.explore.interleave import interleave
 from pytest_concurrency.explore.naming import shown
 from pytest_concurrency.explore.schedule import Leg, token
@@ -190,21 +190,6 @@ def test_one_place_is_enough():
     finally:
         for tool in taken:
             sys.monitoring.free_tool_id(tool)
-
-
-def test_a_body_that_changes_its_mind_is_told():
-    """A schedule that fails once and then passes is no finding."""
-    turns = []
-
-    def body(run):
-        rows = []
-        turns.append(1)
-        run(lambda: rows.append(1), lambda: rows.append(2))
-        assert len(turns) != 3
-
-    text = told(body, NotDeterministic)
-
-    assert text.startswith("A schedule failed once and passed when it was played again.")
 
 
 def test_nothing_to_explore_is_told():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 from pytest_concurrency.explore.cancellations import with_cancellations
-from pytest_concurrency.explore.inversion import inverted, refusals
+from pytest_concurrency.explore.inversion import inverted, parted, refusals
 from pytest_concurrency.explore.program import BODY, Event, Trace
 
 _MANY: Final = 16
 _NEAR: Final = 3
 _SILENT: Final = frozenset({"lock", "worker", "life"})
+_Met: TypeAlias = tuple[Hashable, int, bool]
+"""Which part of a resource a worker came to, and whether it wrote it."""
 
 
 @final
@@ -74,17 +76,26 @@ def _conflicting(events: Sequence[Event]) -> list[Event]:
     """Return the events that another worker's conflict with, up to the body's last words."""
     last = max((i for i, event in enumerate(events) if event.worker != BODY), default=-1)
     within = list(events[: last + 1])
-    workers: dict[Hashable, set[int]] = {}
-    written: set[Hashable] = set()
+    met: dict[Hashable, set[_Met]] = {}
     for event in within:
         for resource, write in event.touches:
-            workers.setdefault(resource, set()).add(event.worker)
-            if write:
-                written.add(resource)
-    hot = {r for r, who in workers.items() if len(who) > 1 and r in written and not is_silent(r)}
-    found = [event for event in within if any(resource in hot for resource, _ in event.touches)]
+            if not is_silent(resource):
+                whole, part = parted(resource)
+                met.setdefault(whole, set()).add((part, event.worker, write))
+    found = [event for event in within if any(_is_hot(r, met) for r, _ in event.touches)]
     told = [event for event in found if event.does]
     return told if len({event.worker for event in told}) > 1 else found
+
+
+def _is_hot(resource: Hashable, met: Mapping[Hashable, Collection[_Met]]) -> bool:
+    """Whether several workers came to a resource, and one of them wrote it."""
+    whole, part = parted(resource)
+    near = [
+        (worker, write)
+        for its_part, worker, write in met.get(whole, ())
+        if part is None or its_part is None or part == its_part
+    ]
+    return len({worker for worker, _ in near}) > 1 and any(write for _, write in near)
 
 
 def is_silent(resource: Hashable) -> bool:

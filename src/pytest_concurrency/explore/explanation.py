@@ -119,7 +119,9 @@ class Explanation:
         owner = getattr(function, "__self__", None) if bound is NOTHING else bound
         if isinstance(getattr(function, "__func__", function), CACHED):
             return f"asks the cache of {getattr(function, '__name__', '?')}({_listed(made)})"
-        if owner is None or isinstance(owner, ModuleType):
+        if isinstance(owner, ModuleType):
+            return _asked(function.__name__, made)
+        if owner is None:
             return ""
         name = name_of(owner, [frame]) or type(owner).__name__
         before = shown(owner)
@@ -134,6 +136,17 @@ class Explanation:
 
         self._after[worker.number] = (len(self._trace.events), say)
         return ""
+
+
+def _asked(name: str, made: Called) -> str:
+    """Tell what a function of a module is about to do, above all with an attribute."""
+    given = made.positional
+    if name in {"hasattr", "getattr", "setattr", "delattr"} and isinstance(given[1], str):
+        old = _peek(given[0], given[1], inherited=name in {"hasattr", "getattr"})
+        if name == "setattr":
+            return _change(given[1], old, given[2])
+        return f"deletes {given[1]}" if name == "delattr" else _reading(given[1], old)
+    return f"{name}({_listed(made)})" if given else ""
 
 
 def _listed(made: Called) -> str:

@@ -15,7 +15,7 @@ from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.leftover import FAILS, fails_again, left_over
 from pytest_concurrency.explore.patience import SPIN
-from pytest_concurrency.explore.program import BODY, FOREVER, Program, Trace
+from pytest_concurrency.explore.program import BODY, FOREVER, Event, Program, Trace
 from pytest_concurrency.explore.rescue import is_by_signal
 from pytest_concurrency.explore.schedule import Leg, Plan, parse, token
 from pytest_concurrency.explore.search import Search
@@ -141,12 +141,31 @@ class _Effort(NamedTuple):
     notes: Sequence[str] = ()
 
 
+def _why(
+    program: Program,
+    settings: Settings,
+    legs: Sequence[Leg],
+    trace: Trace,
+    first: Trace | None,
+) -> tuple[Sequence[Event], str]:
+    """Find out what tells why a play fails, and what would help."""
+    from pytest_concurrency.explore.cause import cause
+    from pytest_concurrency.explore.hint import hint
+    from pytest_concurrency.explore.inversion import passing
+
+    if trace.ending.kind == "hang":
+        return (), ""
+    if trace.ending.kind != "failed":
+        return (), FAILS if fails_again(program, first) else ""
+    why = cause(trace, passing(program, legs))
+    if fails_again(program, first):
+        return why.told, FAILS
+    return why.told, hint(program, trace, settings, why) or ""
+
+
 def _explained(
     program: Program, settings: Settings, failed: Failed, effort: _Effort
 ) -> BaseException:
-    from pytest_concurrency.explore.cause import Cause, cause
-    from pytest_concurrency.explore.hint import hint
-    from pytest_concurrency.explore.inversion import passing
     from pytest_concurrency.explore.outside import DATABASE_LOCK, Uncontrolled, is_database_lock
     from pytest_concurrency.explore.timeline import note
 
@@ -155,17 +174,13 @@ def _explained(
     if is_database_lock(refused):
         first = str(refused).partition("\n")[0]
         return Uncontrolled(DATABASE_LOCK.format(error=f"  {first}"))
-    trace, why, held = failed.trace, Cause(), None
+    trace, told, held = failed.trace, (), ""
     if not trace.stuck:
         legs = [(leg.worker, leg.points) for leg in failed.legs]
-        trace = program.play(Plan(legs), explain=True)
+        trace = program.play(Plan(legs), explain=trace.ending.kind != "hang")
         if trace.ending.kind == "passed":
             trace = failed.trace
-        why = cause(trace, passing(program, failed.legs))
-        if fails_again(program, effort.first):
-            held: str | None = FAILS
-        else:
-            held = hint(program, trace, settings, why)
+        told, held = _why(program, settings, failed.legs, trace, effort.first)
     text = token(failed.legs, before=failed.trace.before)
     if settings.record is not None:
         settings.record(text)
@@ -180,8 +195,8 @@ def _explained(
             plays=effort.plays,
             seconds=seconds,
             command=settings.command,
-            hints=[*effort.notes, *([] if held is None else [held])],
-            told=why.told,
+            hints=[*effort.notes, *([held] if held else [])],
+            told=told,
         )
     )
     return error

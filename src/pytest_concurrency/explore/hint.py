@@ -40,7 +40,7 @@ def hint(program: Program, trace: Trace, settings: Settings, why: Cause) -> str 
         One line, or ``None`` unless every schedule with as many preemptions passes while the lines
         are held together, in every worker that comes to them.
     """
-    if trace.ending.kind != "failed" or not isinstance(program, Holding):
+    if not isinstance(program, Holding):
         return None
     tried: list[dict[int, Region]] = []
     for events in (why.told, why.around, _meeting(trace.events)):

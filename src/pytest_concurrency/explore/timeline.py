@@ -41,7 +41,7 @@ def note(
     """
     effort = f"schedule {plays:,}, {_time(seconds)}"
     lines = [""]
-    rows = _rows(trace, told) if trace.ending.kind == "failed" else []
+    rows = _rows(trace, told)
     if rows:
         lines += [f"{_head(preemptions(trace))} ({effort}):", "", *_table(rows, trace.names), ""]
     else:
@@ -145,10 +145,11 @@ def _table(rows: Sequence[_Row], names: dict[int, str]) -> list[str]:
 
 
 def _column(rows: Sequence[_Row], workers: Sequence[int], most: int) -> int:
-    """Return how wide a column is: as wide as its lines want, if there is room for that."""
-    wanted = [len(f"{row.where}  {row.source}") + 2 for row in rows if row.worker != workers[-1]]
-    widest = max([_USUAL, *wanted])
-    return widest if widest <= most else min(_USUAL, most)
+    """Return how wide a column is: as wide as its lines want, as far as there is room for that."""
+    left = [row for row in rows if row.worker != workers[-1]]
+    beside = max((len(f"{row.where}  {row.source}") + 2 for row in left), default=0)
+    below = max((max(len(row.where), len(row.source) + 2) + 2 for row in left), default=0)
+    return min(most, max(_USUAL, beside if beside <= most else below))
 
 
 def _cells(row: _Row, room: int, far: int, *, stacked: bool) -> list[str]:
