@@ -184,7 +184,9 @@ def serve(database: Database, engine: Engine) -> Iterator[Callable[..., httpx.Cl
         app = make_app(chosen, engine=used, planner=planner, cache=cache)
         context = serving(app)
         open_ones.append(context)
-        return context.__enter__()
+        client = context.__enter__()
+        app.state.shared.generations.submit(int).result(60)  # it keeps house as it begins
+        return client
 
     yield start
     for context in reversed(open_ones):

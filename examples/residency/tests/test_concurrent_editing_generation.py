@@ -15,6 +15,7 @@ from residency.services.errors import RunOver
 from residency.services.generation import begin_run, complete_run, finish_run, start_next, work_off
 from residency.services.swaps import request_swap
 from residency.store.models import Block, ScheduleRun, SwapRequest
+from waiting import wait_until
 
 
 def start_run(sessions, scenario):
@@ -41,11 +42,12 @@ def test_swap_during_a_run_of_500_ms_is_queued_and_then_made(
 ):
     """2.2: swaps asked for during a run of 500 ms are queued: one is made, one is told why not."""
     scenario = concurrent_edit_scenario
-    begun = threading.Event()
+    begun, both_asked = threading.Event(), threading.Event()
 
     def plan_for_500_ms(session, first_day, last_day):
         begun.set()
         threading.Event().wait(0.5)
+        assert both_asked.wait(20)  # which takes longer on a busy machine
         return keep_owner(scenario)(session, first_day, last_day)
 
     service = serve(planner=plan_for_500_ms)
@@ -58,15 +60,16 @@ def test_swap_during_a_run_of_500_ms_is_queued_and_then_made(
     asked = concurrent_runner(
         lambda taker: service.post("/swaps", json=wish(scenario, taker)), items=scenario.faculty
     ).raise_errors()
+    both_asked.set()
     assert asked.tally(lambda answer: (answer.status_code, answer.json()["status"])) == {
         (202, "queued"): 2
     }
-    for _ in range(2000):
-        decided = {one["taker_id"]: one for one in service.get("/swaps").json()}
-        if {one["status"] for one in decided.values()} == {"done", "refused"}:
-            break
-    made = next(one for one in decided.values() if one["status"] == "done")
-    refused = next(one for one in decided.values() if one["status"] == "refused")
+
+    def decided():
+        found = {one["status"]: one for one in service.get("/swaps").json()}
+        return found if found.keys() == {"done", "refused"} else None
+
+    made, refused = (wait_until(decided)[status] for status in ("done", "refused"))
     assert made["id"] < refused["id"]
     assert refused["reason"].endswith("has the shift Mon 05 Jan AM by now. Ask them.")
     assert owners(sessions) == {(scenario.block, made["taker_id"])}

@@ -38,6 +38,7 @@ from residency.store.models import (
     RotationTemplate,
     ScheduleRun,
 )
+from waiting import wait_until
 
 pytestmark = pytest.mark.backends("sqlite")
 """What the solver finds does not depend on where the data is; what is written does."""
@@ -389,12 +390,12 @@ def test_ten_administrators_generate_at_once(small_dataset, concurrent_runner):
 
 def run_that_ended(service, run_id):
     """Return a run when it has ended, which it does by itself."""
-    while (run := service.get(f"/schedule-runs/{run_id}").json())["status"] in {
-        "waiting",
-        "running",
-    }:
-        pass
-    return run
+
+    def ended():
+        run = service.get(f"/schedule-runs/{run_id}").json()
+        return None if run["status"] in {"waiting", "running"} else run
+
+    return wait_until(ended)
 
 
 @both

@@ -25,6 +25,7 @@ from residency.services.idempotency import (
 )
 from residency.store.models import IdempotencyRecord, ScheduleRun
 from residency.web import runs
+from waiting import wait_until
 
 BODY = {"first_day": "2026-01-05", "last_day": "2026-01-06"}
 OTHER_BODY = {"first_day": "2026-01-05", "last_day": "2026-01-05"}
@@ -288,11 +289,7 @@ def test_run_that_fails_lets_the_next_one_begin(serve, concurrent_edit_scenario,
 
 def wait_for(service, run_id, status):
     """Return when a run has a status; asking again is all that a client can do."""
-    for _ in range(500):
-        found = service.get(f"/schedule-runs/{run_id}").json()["status"]
-        if found == status:
-            return
-    pytest.fail(f"run {run_id} is {found}, not {status}")
+    wait_until(lambda: service.get(f"/schedule-runs/{run_id}").json()["status"] == status)
 
 
 def test_ten_keys_at_once_are_ten_runs_one_at_a_time(
