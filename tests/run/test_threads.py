@@ -17,7 +17,8 @@ from pytest_concurrency.run import threads
 from pytest_concurrency.run.plan import Plan, Step
 from pytest_concurrency.run.recording import Recording
 from pytest_concurrency.run.settings import SURROUNDINGS, Settings
-from pytest_concurrency.run.threads import SWITCH_INTERVAL, WorkerStopped
+from pytest_concurrency.run.stop import WorkerStopped
+from pytest_concurrency.run.threads import SWITCH_INTERVAL
 from pytest_concurrency.run.worker import Worker
 
 
@@ -265,8 +266,8 @@ def test_a_worker_that_ends_as_it_is_stopped_raises_nothing_outside(monkeypatch)
     assert strayed == []
 
 
-def test_a_stop_strikes_in_no_callback_of_the_collector(monkeypatch):
-    """There it would be told as ignored, and be lost."""
+def test_a_stop_in_a_callback_of_the_collector_is_not_told(monkeypatch):
+    """Hypothesis has such a callback; what is raised there is told as ignored."""
     lost = []
     monkeypatch.setattr(sys, "unraisablehook", lost.append)
     numbers, threshold = count(), gc.get_threshold()
@@ -292,6 +293,36 @@ def test_a_stop_strikes_in_no_callback_of_the_collector(monkeypatch):
         gc.callbacks.remove(observe)
 
     assert lost == []
+
+
+class Departing:
+    """What is raised while one goes is told as ignored, and nothing else."""
+
+    def __del__(self):
+        for _ in range(20):
+            pass
+
+
+def test_a_stop_that_was_lost_is_sent_again(monkeypatch):
+    """A worker that was struck while an object went does not stay for that."""
+    monkeypatch.setattr(threads, "GRACE", 30)
+    lost = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+
+    def work():
+        while True:
+            Departing()
+            for _ in range(20):
+                pass
+
+    for _ in range(5):
+        before = threading.active_count()
+        with pytest.raises(HangError) as hung:
+            concurrent_runner(work, workers=2, timeout=0.02)
+        assert hung.value.left_running == ()
+        assert threading.active_count() == before
+    assert lost == []
+    assert sys.unraisablehook == lost.append
 
 
 class StrikingLock:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextvars
-import ctypes
-import gc
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import repeat
-from time import monotonic, monotonic_ns, sleep
-from types import CoroutineType, FrameType
+from time import monotonic, monotonic_ns
+from types import CoroutineType
 from typing import Any, final
 
 from pytest_concurrency.errors import UsageError
@@ -19,6 +16,7 @@ from pytest_concurrency.run.gate import Gate, GateAborted
 from pytest_concurrency.run.hang import examine_threads
 from pytest_concurrency.run.plan import describe
 from pytest_concurrency.run.recording import Countdown, Ending, Recording, is_fatal
+from pytest_concurrency.run.stop import LOST_STOPS, WorkerStopped, stop_threads
 from pytest_concurrency.run.tally import count
 
 SWITCH_INTERVAL = 5e-5
@@ -32,10 +30,6 @@ GRACE = 0.5
 """How long a worker that was asked to stop may take, in seconds."""
 NUDGE = 0.01
 """How often, in seconds, its thread is made to look whether it was asked, before Python 3.13."""
-
-
-class WorkerStopped(BaseException):
-    """Raised inside a worker past its deadline, to end it."""
 
 
 class _Switching:
@@ -116,6 +110,7 @@ class ThreadCrew:
         self._gate = Gate(recording.plan.workers)
         self._countdown = Countdown(recording.plan.workers)
         self._stopping = threading.RLock()
+        self._begun = [False] * recording.plan.workers
         self.threads: list[threading.Thread] = [
             threading.Thread(
                 target=contextvars.copy_context().run,
@@ -128,11 +123,15 @@ class ThreadCrew:
 
     def _work(self, index: int) -> None:
         try:
-            record_worker(self.recording, self._gate, index)
-        except (GateAborted, WorkerStopped):
-            pass
-        finally:
+            self._begun[index] = True
+            with suppress(GateAborted):
+                record_worker(self.recording, self._gate, index)
             self._leave(index)
+        except WorkerStopped:  # on the way in or out, if not in a call
+            self._leave(index)
+        except BaseException:
+            self._leave(index)
+            raise
 
     def _leave(self, index: int) -> None:
         """End one worker; a stop that comes too late for its calls must not strike outside."""
@@ -184,60 +183,24 @@ class ThreadCrew:
     def stop(self) -> list[str]:
         """End whoever still runs; return the names of the threads that did not obey."""
         self._gate.abort()
-        with _no_collection():
-            with self._stopping:
-                idents = [self.threads[index].ident for index in self.recording.stuck()]
-                _strike([ident for ident in idents if ident is not None])
+        with LOST_STOPS.kept() as lost:
+            self._stop(only=None)
             alive = [thread for thread in self.threads if thread.is_alive()]
             limit = monotonic() + GRACE
             for thread in alive:
                 while thread.is_alive() and (rest := limit - monotonic()) > 0:
                     thread.join(min(rest, NUDGE))
+                    if lost:
+                        self._stop(only=lost)
         return [thread.name for thread in alive if thread.is_alive()]
 
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Collect no garbage: what strikes in a callback of the collector is told and lost."""
-    was_on = gc.isenabled()
-    gc.disable()
-    limit = monotonic() + GRACE
-    sleep(NUDGE / 10)  # who was told to collect before does it now
-    while _is_collecting() and monotonic() < limit:
-        sleep(0)
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _is_collecting() -> bool:
-    """Whether a callback of the collector is running in any thread."""
-    codes = {getattr(callback, "__code__", None) for callback in gc.callbacks}
-    frames: list[FrameType | None] = list(sys._current_frames().values())  # noqa: SLF001
-    while frames:
-        frame = frames.pop()
-        if frame is not None:
-            if frame.f_code in codes:
-                return True
-            frames.append(frame.f_back)
-    return False
-
-
-def _strike(idents: list[int]) -> None:
-    """Have threads raise ``WorkerStopped`` at their next instruction.
-
-    Until somebody takes such an exception, Python before 3.13 looks for it at every turn, and 3.11,
-    while it traces, never gets beyond the first line of a function. A thread that is blocked takes
-    none, so this one is struck last, and takes it: no function of Python's may run in between.
-    """
-    own = [threading.get_ident()] if sys.version_info < (3, 13) else []
-    targets = [ctypes.c_ulong(ident) for ident in (*idents, *own)]
-    send, stopped = ctypes.pythonapi.PyThreadState_SetAsyncExc, ctypes.py_object(WorkerStopped)
-    try:
-        list(map(send, targets, repeat(stopped)))
-        for _ in own:
-            pass
-    except WorkerStopped:
-        pass
+    def _stop(self, *, only: set[int] | None) -> None:
+        """Stop who is at work; who is not yet will find the gate shut."""
+        with self._stopping:
+            stuck = [
+                self.threads[each].ident for each in self.recording.stuck() if self._begun[each]
+            ]
+            idents = [one for one in stuck if one is not None and (only is None or one in only)]
+            if only is not None:
+                only.difference_update(idents)
+            stop_threads(idents)
