@@ -25,6 +25,7 @@ from pytest_concurrency.explore.scope import Scope, ours
 from pytest_concurrency.explore.settings import Settings
 from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.standins import StandIns
+from pytest_concurrency.explore.starts import Starts
 from pytest_concurrency.explore.titles import titles
 from pytest_concurrency.explore.workers import Abandoned, Pool
 
@@ -132,6 +133,7 @@ class CodeProgram:
         self._tracer = _tracer(self._scope, self._decoder)
         self.most_workers = 0
         self._threads = False
+        self._starts = Starts()
         self._thread_locals: ThreadLocals | None = None
         self._profile: Any = None
         self.together: Sequence[Region] = ()
@@ -175,6 +177,7 @@ class CodeProgram:
         stage.diagnose = diagnoser(self._scope.has)
         stage.own = self._scope.has
         stage.together = self.together
+        stage.starts, stage.eager = self._starts, explain
         explanation = None
         if explain:
             explanation = Explanation(stage.trace, self._scope.has)

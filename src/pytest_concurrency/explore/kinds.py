@@ -54,7 +54,9 @@ ITERATORS: Final[tuple[type[Any], ...]] = tuple(
 )
 """Iterators that run over something else."""
 
-RANGES: Final = frozenset({type(iter(range(0))), type(iter(range(1 << 64)))})
+FIXED_ITERATORS: Final = frozenset(
+    map(type, (iter(range(0)), iter(range(1 << 64)), iter(()), iter(""), iter("é"), iter(b"")))
+)
 """Iterators that run over nothing that can be changed."""
 
 CACHED: Final = type(functools.lru_cache(lambda: None))

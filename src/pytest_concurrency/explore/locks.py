@@ -5,22 +5,24 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import CodeType, TracebackType
 from typing import Any, final
 
 from pytest_concurrency.explore.program import Touch
 from pytest_concurrency.explore.record import took
 from pytest_concurrency.explore.region import caller, entered, here, unwinding
+from pytest_concurrency.explore.stage import Stage
 
 _allocate = _thread.allocate_lock
+_RealRLock: Any = threading.RLock
 _get_ident = _thread.get_ident
 _get_frame = sys._getframe  # noqa: SLF001
 _THREADING = vars(threading)
 
 
 def _origin(depth: int) -> tuple[CodeType, int]:
-    frame = sys._getframe(depth)  # noqa: SLF001
+    frame = _get_frame(depth)
     return frame.f_code, frame.f_lineno
 
 
@@ -28,47 +30,48 @@ def _origin(depth: int) -> tuple[CodeType, int]:
 class Lock:
     """Stands in for ``threading.Lock``."""
 
-    __slots__ = ("__weakref__", "_real", "holder", "made", "taken", "touched")
+    __slots__ = (*("__weakref__", "_real", "holder", "made", "number", "play", "taken", "touched"),)
+
+    def __new__(cls) -> Any:
+        """Make a stand-in for threads that are controlled, and the real thing for all others."""
+        return _allocate() if entered() is None else object.__new__(cls)
 
     def __init__(self) -> None:
         """Make an open lock."""
         self._real = _allocate()
-        self.touched: tuple[Touch, ...] = ((("lock", id(self)), True),)
+        self.number = 0
+        self.play: object = None
+        self.touched: tuple[Touch, ...] = ()
+        stage = entered()
+        if stage is not None:
+            self._enlist(stage)
         self.holder: int | None = None
         self.taken: Any = None
         self.made: tuple[CodeType, int] = _origin(2)
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+    def acquire(
+        self,
+        blocking: bool = True,  # noqa: FBT001, FBT002
+        timeout: float = -1,
+        *,
+        _depth: int = 1,
+    ) -> bool:
         """Take the lock, as ``threading.Lock.acquire`` does."""
-        return self._take(blocking, timeout, 2)
-
-    def _take(self, blocking: bool, timeout: float, depth: int) -> bool:  # noqa: FBT001
         stage = here()
         if stage is None:
             return self._real.acquire(blocking, timeout)
-        if not blocking and timeout != -1:
-            msg = "can't specify a timeout for a non-blocking call"
-            raise ValueError(msg)
-        frame = _get_frame(depth)
+        frame = _get_frame(_depth)
+        touched = self.touched if self.play is stage.serials else self._enlist(stage)
         label = ("acquire" if blocking else "try", id(frame.f_code), frame.f_lasti)
-        touched = self.touched
-        key = touched[0][0]
-        if not blocking:
-            stage.operate(label, touched, op="try", key=key)
-        elif not stage.operate(
-            label,
-            touched,
-            self._free,
-            seconds=None if timeout == -1 else timeout,
-            wants=self,
-            op="acquire",
-            key=key,
+        if not (
+            (blocking and not self._real.locked() and stage.passes(label, touched, "acquire"))
+            or self._wait(stage, label, blocking, timeout)
         ):
             return False
         if not self._real.acquire(False):
             return False
         if not blocking and stage.started:
-            took(stage.trace, key)
+            took(stage.trace, touched[0][0])
         worker = stage.current
         self.holder = worker.number
         while frame.f_globals is _THREADING and frame.f_back is not None:
@@ -77,10 +80,33 @@ class Lock:
         stage.refresh(self)
         return True
 
+    def _wait(self, stage: Stage, label: Hashable, blocking: bool, timeout: float) -> bool:  # noqa: FBT001
+        """Pause before the lock is taken; tell whether it can be, or may be tried."""
+        touched, key = self.touched, self.touched[0][0]
+        if not blocking:
+            if timeout != -1:
+                msg = "can't specify a timeout for a non-blocking call"
+                raise ValueError(msg)
+            stage.operate(label, touched, op="try", key=key)
+            return True
+        return stage.operate(
+            label,
+            touched,
+            self._free,
+            seconds=None if timeout == -1 else timeout,
+            wants=self,
+            op="acquire",
+            key=key,
+        )
+
+    def _enlist(self, stage: Stage) -> tuple[Touch, ...]:
+        self.touched = ((("lock", stage.serials.of(self)), True),)
+        return self.touched
+
     def _free(self) -> bool:
         return not self._real.locked()
 
-    def release(self) -> None:
+    def release(self, *_raised: object) -> None:
         """Open the lock, whoever holds it."""
         stage = entered()
         if stage is None or stage.aborting:
@@ -90,9 +116,11 @@ class Lock:
         if not self._real.locked():
             msg = "release unlocked lock"
             raise RuntimeError(msg)
-        frame, touched = _get_frame(1), self.touched
+        frame = _get_frame(1)
+        touched = self.touched if self.play is stage.serials else self._enlist(stage)
         label = ("release", id(frame.f_code), frame.f_lasti)
-        stage.operate(label, touched, op="release", key=touched[0][0])
+        if not stage.passes(label, touched, "release"):
+            stage.operate(label, touched, op="release", key=touched[0][0])
         if self.holder is not None:
             stage.workers[self.holder].held.pop(self, None)
         self.holder = self.taken = None
@@ -103,7 +131,8 @@ class Lock:
         """Whether somebody holds it."""
         stage = here()
         if stage is not None:
-            key = ("lock", id(self))
+            touched = self.touched if self.play is stage.serials else self._enlist(stage)
+            key = touched[0][0]
             stage.operate(("locked", *caller(2)), ((key, False),), op="try", key=key)
         return self._real.locked()
 
@@ -114,19 +143,17 @@ class Lock:
         self._real = _allocate()
 
     __enter__ = acquire
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Release it."""
-        self.release()
-
+    __exit__ = release
     acquire_lock = acquire
     release_lock = release
     locked_lock = locked
+
+
+def early() -> Lock:
+    """Make a stand-in before a schedule begins, for the threads that it will control."""
+    made: Lock = object.__new__(Lock)
+    Lock.__init__(made)
+    return made
 
 
 @final
@@ -134,6 +161,10 @@ class RLock:
     """Stands in for ``threading.RLock``."""
 
     __slots__ = ("__weakref__", "_count", "_owner", "_under")
+
+    def __new__(cls) -> Any:
+        """Make a stand-in for threads that are controlled, and the real thing for all others."""
+        return _RealRLock() if entered() is None else object.__new__(cls)
 
     def __init__(self) -> None:
         """Make an open lock."""
@@ -150,7 +181,7 @@ class RLock:
         if self._owner == self._me():
             self._count += 1
             return True
-        taken = self._under._take(blocking, timeout, 2)  # noqa: SLF001
+        taken = self._under.acquire(blocking, timeout, _depth=2)
         if taken:
             self._owner = self._me()
             self._count = 1
@@ -214,6 +245,12 @@ def event_class(real: type[Any]) -> type[Any]:
     class Event(real):  # type: ignore[misc]
         """Stands in for ``threading.Event``."""
 
+        play: object = None
+        number = 0
+
+        def __new__(cls, *_given: Any, **_named: Any) -> Any:
+            return real() if cls is Event and entered() is None else object.__new__(cls)
+
         def is_set(self) -> bool:
             return bool(_event_step(self, lambda: self._flag, write=False))
 
@@ -232,7 +269,7 @@ def event_class(real: type[Any]) -> type[Any]:
             stage = here()
             if stage is None:
                 return bool(real.wait(self, timeout))
-            touch: Touch = (("event", id(self)), False)
+            touch: Touch = (("event", stage.serials.of(self)), False)
             stage.operate(
                 ("wait", *caller(2)), (touch,), lambda: self._flag, seconds=timeout, wants=self
             )
@@ -248,7 +285,8 @@ def _event_step(event: Any, act: Callable[[], Any], *, write: bool) -> Any:
     stage = None if unwinding() else here()
     if stage is None:
         return act()
-    stage.operate(("event", write, *caller(3)), ((("event", id(event)), write),))
+    touch: Touch = (("event", stage.serials.of(event)), write)
+    stage.operate(("event", write, *caller(3)), (touch,))
     result = act()
     if write:
         stage.refresh(event)

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, final
 from pytest_concurrency.explore import touches
 from pytest_concurrency.explore.callees import callee
 from pytest_concurrency.explore.calls import call
-from pytest_concurrency.explore.kinds import BUILTINS, CONTAINERS, RANGES, is_ours
+from pytest_concurrency.explore.kinds import BUILTINS, CONTAINERS, FIXED_ITERATORS, is_ours
 from pytest_concurrency.explore.memory import UNKNOWN, index, is_empty
 from pytest_concurrency.explore.special import Touches
 
@@ -172,10 +172,10 @@ class Looks:
 
     def next(self, _one: Found, at: list[int], _write: bool) -> Look:  # noqa: FBT001
         """Look at an iterator that a loop advances."""
-        iterator, tell, alone = at[0], touches.advance, touches.is_alone
+        iterator, tell, alone, fixed = at[0], touches.advance, touches.is_alone, FIXED_ITERATORS
         return lambda _frame, objects: (
             ()
-            if type(objects[iterator]) in RANGES and alone(objects[iterator])
+            if type(objects[iterator]) in fixed and alone(objects[iterator])
             else tell(objects[iterator])
         )
 
@@ -184,17 +184,23 @@ class Looks:
         own, holders, tell = self._own, self._holders, call
         called = callee(one.name, one.depth or 0, one.number, one.names)
         read = function_of(one)
+        stand_ins: set[type] = set()
 
         def look(frame: FrameType, objects: Any) -> Touches:
             function = read(frame, objects)
             kind = type(function)
             if kind is MethodType:
-                inner = function.__func__
-                if type(inner) is FunctionType and (
-                    own(inner.__code__) or is_ours(type(function.__self__))
-                ):
+                owner = type(function.__self__)
+                if owner in stand_ins:
                     return ()
-            elif kind is FunctionType and own(function.__code__):
+                inner = function.__func__
+                if type(inner) is FunctionType:
+                    if own(inner.__code__):
+                        return ()
+                    if is_ours(owner):
+                        stand_ins.add(owner)
+                        return ()
+            elif function is range or (kind is FunctionType and own(function.__code__)):
                 return ()
             return tell(called(frame), own, holders)
 

@@ -12,12 +12,13 @@ import ctypes
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, final
 
 _word = ctypes.c_void_p.from_address
 _TO_FRAME: Final = object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
 _WORD: Final = ctypes.sizeof(ctypes.c_void_p)
 _TAGS: Final = 3
+_MOST: Final = 10_000
 
 
 def _places(_first: object, _second: object) -> int | None:
@@ -98,6 +99,21 @@ OBJECTS: Final = _reader()
 """Reads what a frame holds: ``OBJECTS(id(frame) + TO_FRAME)[index(place)]``. An empty place raises
 ``ValueError`` that says `EMPTY`. This is done for each point, so it is one call and not two.
 """
+
+
+@final
+class Readers(dict[int, Any]):
+    """Readers of what frames hold, by the id of the frame.
+
+    They hold nothing but an address, so one serves each frame that comes to be there.
+    """
+
+    def __missing__(self, at: int) -> Any:
+        """Make a reader; forget the others when they have become many."""
+        if len(self) > _MOST:
+            self.clear()
+        made = self[at] = OBJECTS(at + TO_FRAME)
+        return made
 
 
 def index(place: int) -> int:

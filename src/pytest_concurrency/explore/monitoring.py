@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
-from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
+from pytest_concurrency.explore.memory import EMPTY, Readers
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import before_return, special
 from pytest_concurrency.explore.scope import Scope
@@ -39,6 +39,7 @@ class Monitoring:
         self._points: dict[int, dict[int, Point]] = {}
         self._codes: list[CodeType] = []
         self._returning: set[CodeType] = set()
+        self._readers = Readers()
         self._stage: Stage | None = None
         self._tool = -1
         self._beside: int | None = None
@@ -146,8 +147,7 @@ class Monitoring:
             before_return(stage, (id(code), offset), _get_frame(1))
 
     def _handler(self, disable: object) -> Any:
-        points, get_ident, get_frame = self._points, _get_ident, _get_frame
-        objects, to_frame = OBJECTS, TO_FRAME
+        points, readers, get_ident, get_frame = self._points, self._readers, _get_ident, _get_frame
 
         def on_instruction(code: CodeType, offset: int) -> object:
             point = points[id(code)].get(offset)
@@ -164,16 +164,16 @@ class Monitoring:
             if opened is not None and opened[0] is frame:
                 stage.current.open = opened[2]
             try:
-                touched = look(frame, objects(id(frame) + to_frame))
+                touched: Any = look(frame, readers[id(frame)])
             except ValueError as error:
                 if str(error) != EMPTY:
                     raise
                 return None
             if touched:
-                if isinstance(touched, Special):
-                    self._special(stage, point, touched, frame)
-                else:
+                if type(touched) is tuple:
                     stage.point(point, touched)
+                else:
+                    self._special(stage, point, touched, frame)
             return None
 
         return on_instruction

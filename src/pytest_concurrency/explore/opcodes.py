@@ -10,11 +10,10 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.explore.debuggers import Debuggers, settrace
-from pytest_concurrency.explore.memory import EMPTY, OBJECTS, TO_FRAME
+from pytest_concurrency.explore.memory import EMPTY, Readers
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import before_return, special
 from pytest_concurrency.explore.scope import Scope
-from pytest_concurrency.explore.special import Special
 
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
@@ -39,6 +38,7 @@ class Opcodes:
         self._points: dict[int, dict[int, Point] | None] = {}
         self._codes: list[CodeType] = []
         self._returning: set[CodeType] = set()
+        self._readers = Readers()
         self._local_of: dict[int, Any] = {}
         self._stage: Stage | None = None
         self._debuggers = Debuggers(self._of, self._shared, self._tracer)
@@ -195,15 +195,15 @@ class Opcodes:
         if opened is not None and opened[0] is frame:
             stage.current.open = opened[2]
         try:
-            touched = look(frame, OBJECTS(id(frame) + TO_FRAME))
+            touched: Any = look(frame, self._readers[id(frame)])
         except ValueError as error:
             if str(error) != EMPTY:
                 raise
             return
         if touched:
-            if isinstance(touched, Special):
+            if type(touched) is tuple:
+                stage.point(point, touched)
+            else:
                 if touched.opens:
                     self._watch_return(touched.runs)
                 special(stage, point, touched, frame)
-            else:
-                stage.point(point, touched)

@@ -20,7 +20,7 @@ _LONGEST = 60_000
 
 def calm(stage: Stage) -> None:
     """Let others run when a worker goes on and on; give up when all do."""
-    stage.ran = stage.steps
+    stage.tired = stage.steps + SPIN
     if stage.steps > _LONGEST:
         stage.verdict = hung(stage, f"did not end within {_LONGEST:,} points", _ENDLESS)
         raise stage.verdict if stage.current.number == 0 else Abandoned()

@@ -6,6 +6,7 @@ one Python is counted on the others.
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
@@ -19,6 +20,12 @@ from pytest_concurrency.explore.looks import Found, Look, Looks
 from pytest_concurrency.explore.memory import index
 from pytest_concurrency.explore.scope import Scope
 
+_NUMBERS: Final = frozenset({int, float, complex})
+_MULTIPLIES: Final = next(
+    number
+    for number, (_, symbol) in enumerate(dis._nb_ops)  # type: ignore[attr-defined] # noqa: SLF001
+    if symbol == "*="
+)
 _NEW: Final = sys.version_info >= (3, 13)
 
 
@@ -103,6 +110,8 @@ class Decoder:
         line = code.co_firstlineno
         start: int | None = None
         names: tuple[str, ...] = ()
+        targets = {step.target for step in steps}
+        before: Instruction | None = None
         for step in steps:
             offset = step.offset if start is None else start
             start = offset if step.name == "EXTENDED_ARG" else None
@@ -112,8 +121,11 @@ class Decoder:
                 names = code.co_consts[step.number or 0]
             elif step.name == "CALL":
                 names = ()
+            right, before = before, step
             depth = deep.get(step.offset)
             if depth is None or step.name not in _BUILD:
+                continue
+            if right is not None and offset not in targets and _adds_number(code, right, step):
                 continue
             about, number = argument(code, step), step.number or 0
             one = Found(offset, step.name, about, number, line, base + depth, said)
@@ -131,6 +143,16 @@ class Decoder:
         if look is None:
             return None
         return Point(one, code, look, kind, places, early=self._looks.early(one, kind, look))
+
+
+def _adds_number(code: CodeType, right: Instruction, step: Instruction) -> bool:
+    """Whether an instruction changes what is on its left by a number, which no container lets."""
+    return (
+        step.name == "BINARY_OP"
+        and right.name == "LOAD_CONST"
+        and type(code.co_consts[right.number or 0]) in _NUMBERS
+        and step.number != _MULTIPLIES
+    )
 
 
 def callee_of(point: Point) -> Callable[[FrameType], Called]:

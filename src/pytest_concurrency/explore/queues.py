@@ -6,7 +6,7 @@ import queue
 from types import GenericAlias
 from typing import Any, final
 
-from pytest_concurrency.explore.region import caller, here
+from pytest_concurrency.explore.region import caller, entered, here
 
 _Real = queue.SimpleQueue
 
@@ -15,20 +15,26 @@ _Real = queue.SimpleQueue
 class SimpleQueue:
     """Stands in for ``queue.SimpleQueue``; threads of no schedule get the real one."""
 
-    __slots__ = ("__weakref__", "_real")
+    __slots__ = ("__weakref__", "_real", "number", "play")
 
     __class_getitem__: Any = classmethod(GenericAlias)
+
+    def __new__(cls) -> Any:
+        """Make a stand-in for threads that are controlled, and the real thing for all others."""
+        return _Real() if entered() is None else object.__new__(cls)
 
     def __init__(self) -> None:
         """Make an empty queue."""
         self._real: Any = _Real()
+        self.number = 0
+        self.play: object = None
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: FBT001, FBT002
         """Add an item; there is always room."""
         _ = block, timeout
         stage = here()
         if stage is not None:
-            stage.operate(("put", *caller(2)), ((("queue", id(self)), True),))
+            stage.operate(("put", *caller(2)), ((("queue", stage.serials.of(self)), True),))
         self._real.put(item)
         if stage is not None:
             stage.refresh(self)
@@ -38,7 +44,7 @@ class SimpleQueue:
         stage = here()
         if stage is None:
             return self._real.get(block, timeout)
-        touched = ((("queue", id(self)), True),)
+        touched = ((("queue", stage.serials.of(self)), True),)
         if not block:
             stage.operate(("get", *caller(2)), touched)
         else:
@@ -66,5 +72,5 @@ class SimpleQueue:
         """Count the items."""
         stage = here()
         if stage is not None:
-            stage.operate(("size", *caller(2)), ((("queue", id(self)), False),))
+            stage.operate(("size", *caller(2)), ((("queue", stage.serials.of(self)), False),))
         return int(self._real.qsize())

@@ -6,7 +6,7 @@ import _thread
 import ctypes
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_concurrency.explore.failures import Hang
 from pytest_concurrency.explore.workers import Abandoned, Worker
@@ -19,6 +19,42 @@ OUTSIDE = (
     "It waits for something outside of the schedule, which nobody can order. Let the test give it\n"
     "something that does not wait, or use concurrent_runner."
 )
+
+
+def hand(stage: Stage, target: Worker) -> None:
+    """Give the baton to a worker."""
+    stage.current, stage.ident = target, target.ident
+    target.baton.release()
+
+
+def wait(stage: Stage, worker: Worker, target: Worker) -> None:
+    """Give the baton to another worker, and wait until it comes back."""
+    if worker.number:
+        hand(stage, target)
+        worker.baton.acquire()
+        return
+    seen = stage.steps
+    try:
+        hand(stage, target)
+        while not worker.baton.acquire(timeout=stage.hang):
+            if seen == stage.steps:
+                rescue(stage)
+                return
+            seen = stage.steps
+    except BaseException:
+        stage.aborting = True  # a signal's exception, which comes anywhere
+        verdict, elsewhere = stage.verdict, stage.current is not worker
+        if not worker.baton.acquire(timeout=1.0 if elsewhere else 0.05) and elsewhere:
+            rescue(stage)
+        stage.verdict = verdict
+        raise
+
+
+def leave(stage: Stage, worker: Worker) -> NoReturn:
+    """Unwind a worker of a play that is over."""
+    if worker.number == 0 and stage.verdict is not None:
+        raise stage.verdict
+    raise Abandoned
 
 
 def rescue(stage: Stage) -> None:

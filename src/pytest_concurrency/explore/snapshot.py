@@ -18,7 +18,7 @@ _ATOMS: frozenset[type] = frozenset({
 })  # fmt: skip
 _FLAT = (int, str, bytes)
 _LOCKS = f"{__name__.rpartition('.')[0]}.locks"
-_ASIDE = frozenset({"__weakref__", "holder", "made", "taken", "touched"})
+_ASIDE = frozenset({"__weakref__", "holder", "made", "number", "play", "taken", "touched"})
 _BY_IDENTITY = (type, types.FunctionType, types.ModuleType)
 
 

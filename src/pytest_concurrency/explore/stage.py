@@ -12,7 +12,9 @@ from pytest_concurrency.explore.held import Region, goes_on
 from pytest_concurrency.explore.patience import SPIN, calm, let_time_pass
 from pytest_concurrency.explore.program import EVERYTHING, FOREVER, Guide, Touch, Trace
 from pytest_concurrency.explore.record import ends
-from pytest_concurrency.explore.rescue import rescue
+from pytest_concurrency.explore.rescue import hand, leave, wait
+from pytest_concurrency.explore.serials import Serials
+from pytest_concurrency.explore.starts import Starts
 from pytest_concurrency.explore.untold import telling, untold
 from pytest_concurrency.explore.workers import Abandoned, Pool, Worker
 
@@ -25,10 +27,10 @@ class Stage:
     """
 
     __slots__ = (
-        *("_fresh", "_parent", "aborting", "budget", "current", "diagnose", "draining", "enter"),
-        *("guide", "hang", "ident", "leave", "live", "now", "own", "polling", "pool", "ran"),
-        *("started", "steps", "telling", "together", "trace", "verdict", "watch", "workers"),
-        *("yields",),
+        *("_fresh", "_parent", "_write", "aborting", "budget", "current", "diagnose", "draining"),
+        *("eager", "enter", "guide", "hang", "ident", "leave", "live", "now", "own", "polling"),
+        *("pool", "serials", "started", "starts", "steps", "telling", "tired", "together"),
+        *("trace", "verdict", "watch", "workers", "yields"),
     )
 
     def __init__(self, guide: Guide, pool: Pool, *, hang: float) -> None:
@@ -42,7 +44,8 @@ class Stage:
         self.guide = guide
         self.pool = pool
         self.hang = hang
-        self.trace: Trace = Trace()
+        trace = self.trace = Trace()
+        self._write = trace.workers.append, trace.labels.append, trace.touched.append
         body = Worker(0, None, lambda: None)
         self.workers: list[Worker] = [body]
         self.live: list[Worker] = [body]
@@ -54,10 +57,13 @@ class Stage:
         self.verdict: BaseException | None = None
         self.aborting = False
         self.polling = False
+        self.eager = False
+        self.starts = Starts()
         self.draining = False
         self.steps = 0
-        self.ran = 0
+        self.tired = SPIN
         self.yields = False
+        self.serials = Serials()
         self._fresh: list[Worker] = []
         self._parent: Worker | None = None
         self.together: Sequence[Region] = ()
@@ -75,9 +81,10 @@ class Stage:
         worker = self.current
         if worker.open is not None:
             touches = (*touches, *worker.open[1])
-        inside = goes_on(self) if self.together else False
-        if self.budget <= 0 and not inside:
-            self._pause(label, touches)
+        if self.budget <= 0 or self.together:
+            inside = goes_on(self) if self.together else False
+            if self.budget <= 0 and not inside:
+                self._pause(label, touches)
         self.budget -= 1
         self._note(worker, label, touches)
 
@@ -85,13 +92,23 @@ class Stage:
         if self.watch is not None:
             with telling(self):
                 self.watch(worker, label, touches)
-        trace = self.trace
-        trace.workers.append(worker.number)
-        trace.labels.append(label)
-        trace.touched.append(touches)
+        add_worker, add_label, add_touches = self._write
+        add_worker(worker.number)
+        add_label(label)
+        add_touches(touches)
         self.steps += 1
-        if self.steps - self.ran > SPIN:
+        if self.steps > self.tired:
             calm(self)
+
+    def passes(self, label: Hashable, touches: tuple[Touch, ...], op: str) -> bool:
+        """Write an operation of a free lock down, if the worker cannot be paused before it."""
+        worker = self.current
+        if self.budget <= 0 or not self.started or self.telling or self.together or worker.open:
+            return False
+        self.budget -= 1
+        self.trace.locks[self.steps] = (op, touches[0][0])
+        self._note(worker, label, touches)
+        return True
 
     def operate(
         self,
@@ -130,14 +147,22 @@ class Stage:
         if self.started:
             self.budget -= 1
             if op is not None:
-                self.trace.locks[len(self.trace.workers)] = (op if done else "try", key)
+                self.trace.locks[self.steps] = (op if done else "try", key)
             self._note(worker, label, touches if done else (*touches, EVERYTHING))
         return done
 
     def _block(self, worker: Worker, seconds: float | None) -> None:
         worker.able = False
+        if not worker.arrived:
+            self._missed(worker)
         worker.deadline = None if seconds is None else self.now + max(seconds, 0.0)
         self.changed(worker)
+
+    def _missed(self, worker: Worker) -> None:
+        """Take note if a worker that was thought able to run could not make a single step."""
+        worker.arrived = True
+        if worker.number not in self.trace.workers:
+            self.starts.missed(worker.call)
 
     @staticmethod
     def _goes_on(worker: Worker) -> bool:
@@ -151,9 +176,7 @@ class Stage:
         """Find out anew who can run, after something changed that they wait for, or anything."""
         everyone = changed is None or self.polling
         for worker in self.live:
-            if worker.ready is None or worker.timed_out:
-                continue
-            if everyone or worker.wants is changed:
+            if (everyone or worker.wants is changed) and worker.ready and not worker.timed_out:
                 able = worker.ready()
                 if able != worker.able:
                     worker.able = able
@@ -169,11 +192,11 @@ class Stage:
         worker.pending = (label, touches)
         target = self._after(worker)
         if target is not worker:
-            self.ran = self.steps
-            self._wait(worker, target)
+            self.tired = self.steps + SPIN
+            wait(self, worker, target)
         worker.pending = None
         if self.aborting or self.verdict is not None:
-            self._leave(worker)
+            leave(self, worker)
 
     def _after(self, worker: Worker) -> Worker:
         """Return who goes on when a worker pauses or ends: new workers first, up to a point."""
@@ -181,41 +204,13 @@ class Stage:
             return self._next(worker.number if worker.able else None)
         if worker is self._fresh[0]:
             self._fresh.pop(0)
+            if worker.pending is not None:
+                self.starts.saw(worker.call, worker.pending[0])
         if self._fresh:
             self.budget = 0
             return self._fresh[0]
         parent, self._parent = self._parent, None
-        return self._next(None) if parent is None else parent
-
-    def _leave(self, worker: Worker) -> None:
-        if worker.number == 0 and self.verdict is not None:
-            raise self.verdict
-        raise Abandoned
-
-    def _hand(self, target: Worker) -> None:
-        self.current, self.ident = target, target.ident
-        target.baton.release()
-
-    def _wait(self, worker: Worker, target: Worker) -> None:
-        if worker.number:
-            self._hand(target)
-            worker.baton.acquire()
-            return
-        seen = self.steps
-        try:
-            self._hand(target)
-            while not worker.baton.acquire(timeout=self.hang):
-                if seen == self.steps:
-                    rescue(self)
-                    return
-                seen = self.steps
-        except BaseException:
-            self.aborting = True  # a signal's exception, which comes anywhere
-            verdict, elsewhere = self.verdict, self.current is not worker
-            if not worker.baton.acquire(timeout=1.0 if elsewhere else 0.05) and elsewhere:
-                rescue(self)
-            self.verdict = verdict
-            raise
+        return parent or self._next(None)
 
     def _next(self, current: int | None) -> Worker:
         if self.aborting:
@@ -245,7 +240,8 @@ class Stage:
         Args:
             call: What it does.
             arrives: Whether it comes to its first point now, so that it is known what it stands
-                before; else it does when the starting worker waits next.
+                before; else it does when the starting worker waits next, or, if it does nothing
+                before that point, when it is chosen.
         """
         ident, self.ident = self.ident, 0  # a new thread is started with the real thing
         seat = self.pool.take()
@@ -258,19 +254,20 @@ class Stage:
         if self.started == 1:
             self.budget = 0
         self.changed(worker)
-        self._fresh.append(worker)
+        worker.arrived = arrives or self.eager or not self.starts.can_wait(call)
+        if worker.arrived:
+            self._fresh.append(worker)
         if arrives:
             self._arrive()
         return worker
 
     def _arrive(self) -> None:
-        self._parent, budget = self.current, self.budget
-        parent = self.current
-        self.budget = 0
-        self._wait(parent, self._fresh[0])
+        self._parent = parent = self.current
+        budget, self.budget = self.budget, 0
+        wait(self, parent, self._fresh[0])
         self.budget = budget
         if self.aborting or self.verdict is not None:
-            self._leave(parent)
+            leave(self, parent)
 
     def _work(self, worker: Worker) -> None:
         try:
@@ -282,6 +279,8 @@ class Stage:
         except BaseException as error:  # noqa: BLE001 - whatever a worker raises is its result
             worker.error = error
         self.leave()
+        if not worker.arrived:
+            self._missed(worker)
         worker.ended = True
         worker.able = False
         if worker in self.live:
@@ -289,12 +288,11 @@ class Stage:
             self.live.remove(worker)
             self.changed(worker)
             self.refresh()
-            self._hand(self._after(worker))
+            hand(self, self._after(worker))
 
     def finish(self) -> None:
         """Let all workers run to their ends, after the body has returned."""
-        body = self.workers[0]
         self.draining = True
         if len(self.live) > 1:
             self.operate(("end",), (), lambda: len(self.live) == 1)
-        body.ended = True
+        self.workers[0].ended = True

@@ -11,7 +11,7 @@ from typing import Any, final
 
 from pytest_concurrency.explore import clock, threads
 from pytest_concurrency.explore.bindings import Change, bindings
-from pytest_concurrency.explore.locks import Lock, RLock, event_class
+from pytest_concurrency.explore.locks import Lock, RLock, early, event_class
 from pytest_concurrency.explore.queues import SimpleQueue
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.selecting import SELECTOR, select, waker
@@ -78,7 +78,7 @@ class StandIns:
         """Put the stand-ins in place."""
         futures = sys.modules.get("concurrent.futures.thread")
         if futures is not None and not any(owner is futures for owner, *_ in self._changes):
-            self._change(futures, "_global_shutdown_lock", Lock())
+            self._change(futures, "_global_shutdown_lock", early())
         self._wake_loops()
         for owner, name, _, new in self._changes:
             setattr(owner, name, new)

@@ -94,6 +94,7 @@ class Worker:
     __slots__ = (
         *(
             "able",
+            "arrived",
             "baton",
             "call",
             "daemon",
@@ -134,6 +135,7 @@ class Worker:
             self.baton.acquire()
         self.ident: int = _thread.get_ident() if seat is None else seat.ident
         self.able = True
+        self.arrived = True
         self.ready: Callable[[], bool] | None = None
         self.deadline: float | None = None
         self.timed_out = False
