@@ -47,6 +47,11 @@ class Marks:
         self._numbers: dict[Hashable, int] = {"*": EVERYTHING}
         self._known: dict[tuple[Touch, ...], tuple[Mark, ...]] = {}
 
+    @property
+    def count(self) -> int:
+        """One more than the highest number."""
+        return len(self._numbers)
+
     def trim(self) -> None:
         """Forget all numbers when they have become many: no trace may be gone through just now."""
         if len(self._known) > _MOST:

@@ -71,9 +71,11 @@ class Walk:
         self._trace = trace
         self._marks_of = marks_of or Marks()
         self.marks: Sequence[tuple[Mark, ...]] = self._marks_of.all(trace.touched)
+        for _, touches in trace.pending.values():
+            self._marks_of.of(touches)
         self._chain: dict[int, int] = {0: 1}
-        self._writes: dict[int, int] = {}
-        self._reads: dict[int, int] = {}
+        self._writes = [0] * self._marks_of.count
+        self._reads = self._writes.copy()
         self._change = 0
         self._due = trace.changes[0][0] if trace.changes else FOREVER
         self.able: set[int] = {0}
@@ -101,47 +103,43 @@ class Walk:
     def _class(self, worker: int, marks: tuple[Mark, ...]) -> int:
         """Hash a step if it were the next, with all that it depends on."""
         found = self._chain[worker]
-        writes, reads = self._writes.get, self._reads.get
+        writes, reads = self._writes, self._reads
         for resource, write, across, _, joined, _ in marks:
             if write:
-                met = writes(resource, 0), reads(resource, 0), writes(across, 0), reads(across, 0)
+                met = writes[resource], reads[resource], writes[across], reads[across]
                 found = hash((found, met))
                 if resource == EVERYTHING:
                     found = hash((found, self.behind))
             elif joined is None:
-                found = hash((found, writes(resource, 0), writes(across, 0)))
+                found = hash((found, writes[resource], writes[across]))
             else:
                 found = hash((found, self._chain.get(joined, 0)))
         return hash((found, worker))
 
     def step(self) -> None:
         """Go past the next step."""
-        self.forward(self.at + 1)
+        at = self.at
+        if self._due <= at:
+            self.look()
+        worker, touched, count = self._trace.workers[at], self.marks[at], self.count
+        mine = self._chain[worker] = self._class(worker, touched)
+        writes, reads = self._writes, self._reads
+        for resource, write, _, part, _, _ in touched:
+            if part is not None:
+                kept = writes if write else reads
+                kept[part] = (kept[part] + mine) & _MASK
+            if write:
+                writes[resource], reads[resource] = mine, 0
+            else:
+                reads[resource] = (reads[resource] + mine) & _MASK
+        self.behind = (self.behind + mine) & _MASK
+        count[worker] = count.get(worker, 0) + 1
+        self.at = at + 1
 
     def forward(self, end: int) -> None:
         """Go on until a step is the next."""
-        workers, marks, chain, count = self._trace.workers, self.marks, self._chain, self.count
-        writes, reads, behind = self._writes, self._reads, self.behind
-        for at in range(self.at, end):
-            if self._due <= at:
-                self.at = at
-                self.look()
-            worker, touched = workers[at], marks[at]
-            self.behind = behind
-            mine = chain[worker] = self._class(worker, touched)
-            for resource, write, _, part, _, _ in touched:
-                if part is not None:
-                    kept = writes if write else reads
-                    kept[part] = (kept.get(part, 0) + mine) & _MASK
-                if write:
-                    writes[resource] = mine
-                    if resource in reads:
-                        reads[resource] = 0
-                else:
-                    reads[resource] = (reads.get(resource, 0) + mine) & _MASK
-            behind = (behind + mine) & _MASK
-            count[worker] = count.get(worker, 0) + 1
-        self.behind, self.at = behind, end
+        while self.at < end:
+            self.step()
 
     def after(self, worker: int, touches: tuple[Touch, ...]) -> int:
         """Return the class that the prefix would have if this worker made this step next."""

@@ -18,8 +18,9 @@ from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.settings import Settings
 
 _BEYOND: Final = 2_000
+_SOME: Final = 1_000
 _PATIENCE: Final = 200
-_WHILE: Final = 0.5
+_WHILE: Final = 1.0
 _STRAY: Final = 20
 
 
@@ -89,7 +90,7 @@ class Search:
         self.sampled = 0
         self.strayed = 0
         self.shared = False
-        self._bound_at: float | None = None
+        self._at_bound: tuple[int, float] | None = None
         self.differed: str | None = None
 
     def failure(self) -> Trace | None:
@@ -124,7 +125,7 @@ class Search:
                 self.complete = level - 1
             if level > self._settings.preemptions:
                 beyond += 1
-                if beyond > self._beyond or self._long_enough():
+                if self._far_enough():
                     return
             patience = self.plays > _PATIENCE
             if patience and (beyond % 2 or self.plays % 4 == 0):
@@ -134,12 +135,19 @@ class Search:
             if trace is not None:
                 yield trace
 
-    def _long_enough(self) -> bool:
-        """Whether sampling past the bound took as long as reaching it did, and a while besides."""
+    def _far_enough(self) -> bool:
+        """Whether as many plays were made past the bound as up to it, and some besides.
+
+        They are counted, so that an exploration is the same each time. Where a play takes long,
+        time decides: as long as reaching the bound took, and a while besides.
+        """
         now = time.perf_counter()
-        if self._bound_at is None:
-            self._bound_at = now
-        return now - self._bound_at > max(_WHILE, self._bound_at - self._began)
+        if self._at_bound is None:
+            self._at_bound = self.plays, now
+        plays, reached = self._at_bound
+        return self.plays - plays >= min(self._beyond, max(_SOME, plays)) or now - reached > max(
+            _WHILE, reached - self._began
+        )
 
     def _level(self) -> int | None:
         """Return the fewest preemptions with which something is left to play."""
@@ -159,7 +167,7 @@ class Search:
             self.first = trace
         elif not self._repeats(branch, trace):
             return trace
-        if trace.ending.kind == "passed" and plan.misfit is None:
+        if trace.ending.kind == "passed" and plan.misfit is None and _is_taken(branch, trace):
             settle(trace)
             self._expand(trace, branch)
         return trace
@@ -250,6 +258,12 @@ class Search:
                 return
             self._planned[branch.node] = branch.cost
         self._levels.setdefault(branch.cost, deque()).append(branch)
+
+
+def _is_taken(branch: _Branch, trace: Trace) -> bool:
+    """Whether the worker of a branch could make its step, as it was thought to."""
+    at = branch.at
+    return branch.trace is None or (at < len(trace.workers) and trace.workers[at] == branch.worker)
 
 
 def _numbers(trace: Trace) -> dict[int, list[int]]:
