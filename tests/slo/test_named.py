@@ -7,7 +7,7 @@ import pytest
 
 from pytest_concurrency.errors import MissingExtra, UsageError
 from pytest_concurrency.slo.evidence import Evidence
-from pytest_concurrency.slo.files import load_slos, slos_of_openslo
+from pytest_concurrency.slo.files import load_slos
 from pytest_concurrency.slo.named import find_slo, held_text, read_slo
 from pytest_concurrency.slo.samples import Samples
 
@@ -95,11 +95,11 @@ def test_the_report_says_which_tiers_held():
         ),
         (
             {"tiers": {"strict": ["p95 < 1s"]}, "default_tier": "strikt"},
-            "SLO 'api' has no tier 'strikt'. It has: strict. Write 'strict'.",
+            "f: api.default_tier: there is no tier 'strikt'. Write default_tier = 'strict'.",
         ),
         (
             {"objectives": ["p95 < 1s"], "default_tier": "x"},
-            "SLO 'api' has no tier 'x'. It has: none. Leave the tier out.",
+            "f: api.default_tier: there is no tier 'x'. Write tiers.x = ['p95 < 300ms'].",
         ),
     ],
     ids=range(9),
@@ -171,62 +171,25 @@ def test_a_wrong_file_is_answered(tmp_path, name, text, message):
     assert str(refused.value) == f"{path}: {message}"
 
 
-def document(objectives, **spec):
-    """Return an OpenSLO document."""
-    return {
-        "apiVersion": "openslo/v1",
-        "kind": "SLO",
-        "metadata": {"name": "checkout"},
-        "spec": {
-            "service": "shop",
-            "timeWindow": [{"duration": "28d", "isRolling": True}],
-            "objectives": objectives,
-            **spec,
-        },
-    }
-
-
-def test_openslo_is_read():
-    """Ratios become success rates, thresholds quantiles, and display names tiers."""
-    ratio = slos_of_openslo([document([{"target": 0.999}])], where="f")["checkout"]
-    threshold = document(
-        [{"op": "lt", "value": 0.25, "targetPercent": 99, "displayName": "strict"}]
-    )
-    tiered = slos_of_openslo([{"kind": "Service"}, threshold], where="f")["checkout"]
-
-    assert [str(each) for each in ratio.objectives] == ["success >= 99.9%"]
-    assert (ratio.window, ratio.service) == ("28d", "shop")
-    assert [str(each) for each in tiered.objectives_of("strict")] == ["p99 < 0.25s"]
-
-
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("text", "wrong"),
     [
-        (
-            {"apiVersion": "openslo/v2alpha"},
-            "f: SLO 'checkout': apiVersion 'openslo/v2alpha' is not read. Write openslo/v1.",
-        ),
-        (
-            {"spec": {"objectives": []}},
-            "f: SLO 'checkout': it has no objective. Write objectives: [{target: 0.99}].",
-        ),
-        (
-            {"spec": {"objectives": [{"target": 99}]}},
-            "f: SLO 'checkout': target 99 is not between 0 and 1. Write target: 0.99.",
-        ),
-        (
-            {"spec": {"objectives": [{"target": 0.9, "op": "gt", "value": 1}]}},
-            "f: SLO 'checkout': op 'gt' is not a latency's. Write op: lte.",
-        ),
+        ("tool = 1\n", "tool"),
+        ("[tool]\npytest_concurrency = 1\n", "tool.pytest_concurrency"),
+        ("[tool.pytest_concurrency]\nslo = 1\n", "tool.pytest_concurrency.slo"),
     ],
-    ids=["version", "empty", "target", "op"],
 )
-def test_openslo_that_says_something_else_is_answered(change, message):
-    """What cannot be expressed as objectives is refused."""
+def test_project_file_of_another_shape_is_answered(tmp_path, text, wrong):
+    """The key that should be a table is named."""
+    path = tmp_path / "pyproject.toml"
+    path.write_text(text)
     with pytest.raises(UsageError) as refused:
-        slos_of_openslo([{**document([]), **change}], where="f")
+        load_slos(path)
 
-    assert str(refused.value) == message
+    assert str(refused.value) == (
+        f"{path}: {wrong} is not a table. "
+        "Write [tool.pytest_concurrency.slo.api] with objectives in it."
+    )
 
 
 def test_yaml_needs_its_extra(tmp_path, monkeypatch):

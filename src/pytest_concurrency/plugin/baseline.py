@@ -52,6 +52,10 @@ class Baseline:
         self._margin = float(read(config, "slo_margin"))  # type: ignore[arg-type]
         self._is_changed = False
         self._seen: Counter[str] = Counter()
+        if not self._path.parent.is_dir():
+            wrong = f"there is no directory {str(self._path.parent)!r}"
+            msg = f"--slo-baseline={path}: {wrong}. Write one that exists."
+            raise pytest.UsageError(msg)
         try:
             self._known = Baselines.load(self._path)
         except UsageError as error:

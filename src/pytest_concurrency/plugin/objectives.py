@@ -105,12 +105,28 @@ def named_slos(config: pytest.Config) -> Mapping[str, NamedSlo]:
             if project.exists():
                 found.update(load_slos(project))
             if given:
-                found.update(load_slos(from_root(config, "slo_file", given)))
+                found.update(_slos_of_file(from_root(config, "slo_file", given)))
             check_run_tier(found, run_tier_of(config))
         except (UsageError, MissingExtra) as error:
             raise pytest.UsageError(str(error)) from None
         config.stash[slos_key] = found
     return config.stash[slos_key]
+
+
+def _slos_of_file(path: Path) -> Mapping[str, NamedSlo]:
+    """Return the SLOs of a file that was named for them."""
+    from pytest_concurrency.errors import UsageError
+    from pytest_concurrency.slo.files import load_slos
+
+    slos = load_slos(path)
+    if not slos:
+        remedy = "a document with kind: SLO"
+        if path.suffix not in (".yaml", ".yml"):
+            table = "tool.pytest_concurrency.slo" if path.name == "pyproject.toml" else "slo"
+            remedy = f"[{table}.api] with objectives"
+        msg = f"{path}: it has no SLO. Write {remedy} into it."
+        raise UsageError(msg)
+    return slos
 
 
 def from_root(config: pytest.Config, ini: str, path: str) -> Path:

@@ -43,9 +43,9 @@ class ErrorBudget:
 
     def __str__(self) -> str:
         """Say what is allowed, spent and left."""
-        left = f"{format_count(round(self.left))} left"
+        left = f"{format_count(round(self.left, 1))} left"
         if self.left < 0:
-            left = f"overdrawn by {format_count(round(-self.left))}"
+            left = f"overdrawn by {format_count(round(-self.left, 1))}"
         return (
             f"error budget: {format_count(round(self.allowed, 1))} of "
             f"{format_count(self.calls)} calls allowed, {format_count(round(self.spent))} spent, "

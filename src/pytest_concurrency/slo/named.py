@@ -161,19 +161,28 @@ def read_slo(name: str, table: object, *, where: str) -> NamedSlo:
     if not objectives and not any(read.values()):
         msg = f"{where}: it has no objective. Write objectives = ['p95 < 500ms'] into it."
         raise UsageError(msg)
-    slo = NamedSlo(
+    default_tier = _text(table, "default_tier", where) or next(iter(read), "")
+    if default_tier and default_tier not in read:
+        advice = _written(default_tier, read)
+        msg = f"{where}.default_tier: there is no tier {default_tier!r}. {advice}"
+        raise UsageError(msg)
+    return NamedSlo(
         name=name,
         objectives=objectives,
         tiers=read,
-        default_tier=_text(table, "default_tier", where) or next(iter(read), ""),
+        default_tier=default_tier,
         description=_text(table, "description", where),
         alert=_text(table, "alert", where),
         window=_text(table, "window", where) or "30d",
         service=_text(table, "service", where),
         written_in=where,
     )
-    slo.tier(slo.default_tier)
-    return slo
+
+
+def _written(tier: str, tiers: Mapping[str, object]) -> str:
+    if not tiers:
+        return f"Write tiers.{tier} = ['p95 < 300ms']."
+    return f"Write default_tier = {nearest(tier, tiers) or next(iter(tiers))!r}."
 
 
 def _tiers(table: Mapping[str, Any], where: str) -> dict[str, tuple[Objective, ...]]:

@@ -58,10 +58,10 @@ def _git(where: Path, *arguments: str, about: str) -> str:
     )
     if done.returncode:
         said = done.stderr.strip().splitlines()[-1:] or ["git said nothing"]
-        msg = (
-            f"--slo-against={about}: git cannot check it out: {said[0]}. "
-            "Write a branch, a tag or a commit."
-        )
+        advice = "Write a branch, a tag or a commit."
+        if "not a git repository" in said[0]:
+            advice = "Run pytest in a directory of one."
+        msg = f"--slo-against={about}: git cannot check it out: {said[0]}. {advice}"
         raise UsageError(msg)
     return done.stdout
 

@@ -171,4 +171,6 @@ def test_unknown_revision_is_refused(history):
 def test_directory_without_a_repository_is_refused(pytester):
     """Where git knows nothing, there is no revision."""
     result = pytester.runpytest("-p", "no:randomly", "--slo-against=HEAD")
-    assert result.stderr.lines[0].startswith("ERROR: --slo-against=HEAD: git cannot check it out: ")
+    line = result.stderr.lines[0]
+    assert line.startswith("ERROR: --slo-against=HEAD: git cannot check it out: ")
+    assert line.endswith(". Run pytest in a directory of one.")

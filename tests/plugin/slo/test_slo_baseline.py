@@ -39,11 +39,13 @@ def test_first_run_stores(session, pytester, told):
 
 def test_file_that_cannot_be_written_is_told(pytester, timed, told):
     """What was measured is lost, so the run does not end as if all were well."""
-    pytester.makepyfile(test_rush=TEST.format(level=10))
-    result = timed("--slo-baseline=test_rush.py/base.json")
+    lost = "    from pathlib import Path\n    Path('kept').rmdir()\n    Path('kept').touch()\n"
+    pytester.makepyfile(test_rush=TEST.format(level=10).rstrip() + "\n" + lost)
+    pytester.mkdir("kept")
+    result = timed("--slo-baseline=kept/base.json")
     result.assert_outcomes(passed=1)
     line = told(result)[0]
-    path = pytester.path / "test_rush.py" / "base.json"
+    path = pytester.path / "kept" / "base.json"
     assert re.sub(r"written: [^.]*", "written: WHY", line) == (
         f"--slo-baseline={path}: it cannot be written: WHY. Write --slo-baseline=NEW-FILE."
     )

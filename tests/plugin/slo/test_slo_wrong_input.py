@@ -189,3 +189,38 @@ def test_file_that_is_missing_is_refused(refused, pytester):
         f"ERROR: {path}: it cannot be read: No such file or directory. "
         "Write the path of a TOML or YAML file."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "remedy"),
+    [
+        ("slos.toml", "[slos.api]\nobjectives = ['p95 < 1s']\n", "[slo.api] with objectives"),
+        ("slos.toml", "", "[slo.api] with objectives"),
+    ],
+)
+def test_file_without_an_slo_is_refused(refused, pytester, name, content, remedy):
+    """A table that is misspelt is not a file that promises nothing."""
+    path = pytester.path / name
+    path.write_text(content)
+    assert refused("slo('p95 < 5ms')", f"--slo-file={name}") == (
+        f"ERROR: {path}: it has no SLO. Write {remedy} into it."
+    )
+
+
+def test_openslo_without_an_slo_is_refused(refused, pytester):
+    """Nor is a YAML file of other things."""
+    pytest.importorskip("yaml")
+    path = pytester.path / "slos.yaml"
+    path.write_text("kind: Service\n")
+    assert refused("slo('p95 < 5ms')", "--slo-file=slos.yaml") == (
+        f"ERROR: {path}: it has no SLO. Write a document with kind: SLO into it."
+    )
+
+
+def test_baseline_in_a_directory_that_is_missing_is_refused(refused, pytester):
+    """It is said before a long run, not after it."""
+    path = pytester.path / "nowhere"
+    assert refused("slo('p95 < 5ms')", "--slo-baseline=nowhere/base.json") == (
+        f"ERROR: --slo-baseline=nowhere/base.json: there is no directory {str(path)!r}. "
+        "Write one that exists."
+    )
