@@ -181,7 +181,7 @@ def judge_comparison(item: pytest.Item) -> bool:
             _note_apart(item)
     if found is None:
         return raced_key in item.stash or answers_key in item.config.stash
-    from pytest_concurrency.plugin.objectives import slo_policy
+    from pytest_concurrency.plugin.objectives import marker_policy
     from pytest_concurrency.slo.assertions import conclude
     from pytest_concurrency.slo.pairs import comparison_text
 
@@ -189,7 +189,7 @@ def judge_comparison(item: pytest.Item) -> bool:
     text = comparison_text(found, more=more)
     text = f"{text}\n  new is this tree, old is {ref}. {_again(item, ref)}"
     claim, *rest = found.row()
-    conclude(found.state, text, slo_policy(item), row=(f"{claim} ({ref})", *rest))
+    conclude(found.state, text, marker_policy(item), row=(f"{claim} ({ref})", *rest))
     return True
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +51,13 @@ def slo_policy(item: pytest.Item) -> Policy:
         tier=run_tier_of(config),
         on_goals=lambda source, goals: verdicts.note_tiers(item, source, goals),
     )
+
+
+def marker_policy(item: pytest.Item) -> Policy:
+    """Return the same for what a test's markers ask for, whose warnings point at them."""
+    from pytest_concurrency.plugin.pointing import warn_at_test
+
+    return replace(slo_policy(item), warn=partial(warn_at_test, item, marker="slo"))
 
 
 def undecided_of(item: pytest.Item) -> str | None:
@@ -190,7 +199,7 @@ def _judge(item: pytest.Item, seconds: float) -> None:
         source = timer
     else:
         source = evidence_of_item(item, seconds)
-    assert_goals(source, goals_of(item), slo_policy(item))
+    assert_goals(source, goals_of(item), marker_policy(item))
 
 
 def make_timer(item: pytest.Item) -> PerfTimer:

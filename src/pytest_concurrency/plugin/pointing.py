@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from types import CodeType
 from typing import NoReturn
 
@@ -20,6 +21,18 @@ def raise_at_test(item: pytest.Item, error: BaseException, *, marker: str = "") 
     __tracebackhide__ = True
     exec(_code_at(*_place(item, marker)), {"error": error.with_traceback(None)})  # noqa: S102
     raise error
+
+
+def warn_at_test(item: pytest.Item, warning: Warning, *, marker: str = "") -> None:
+    """Give a warning for the line of a test's marker, or of its ``def``.
+
+    Args:
+        item: The test.
+        warning: What to say.
+        marker: The marker's name, if one is to blame.
+    """
+    path, line, _ = _place(item, marker)
+    warnings.warn_explicit(warning, type(warning), path, line)
 
 
 def _place(item: pytest.Item, marker: str) -> tuple[str, int, str]:

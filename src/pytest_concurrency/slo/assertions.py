@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,6 +78,7 @@ class Policy:
         on_canary: Called with the fastest run of the canary, to be the next reference.
         slos: The SLOs that objectives may name, such as those of :func:`load_slos`.
         tier: The tier of those to enforce, where one has it; else its default.
+        warn: Called with every warning, instead of giving it for the line that asked.
         on_goals: Called with what is held against objectives, and with those, before verdicts.
     """
 
@@ -93,6 +95,7 @@ class Policy:
     on_canary: Callable[[int], None] | None = field(default=None, compare=False)
     slos: Mapping[str, NamedSlo] = field(default_factory=dict, compare=False)
     tier: str = ""
+    warn: Callable[[Warning], None] | None = field(default=None, compare=False)
     on_goals: Callable[[Source, Sequence[Goal]], None] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
@@ -205,12 +208,13 @@ def enforce(verdicts: Sequence[Verdict], policy: Policy) -> None:
         if policy.missed == "fail":
             raise MissedObjective(text, verdicts)
         if policy.missed == "warn":
-            warnings.warn(MissedWarning(text), stacklevel=3)
+            _warn(MissedWarning(text), policy)
     if undecided and policy.undecided == "fail":
         text = "\n".join(undecided_text(verdict) for verdict in undecided)
         raise UndecidedObjective(text, verdicts)
-    for verdict in undecided:
-        _warn(undecided_text(verdict), policy)
+    if policy.undecided == "warn":
+        for verdict in undecided:
+            _warn(UndecidedWarning(undecided_text(verdict)), policy)
 
 
 def conclude(state: State, text: str, policy: Policy, *, row: tuple[str, ...]) -> None:
@@ -226,13 +230,19 @@ def conclude(state: State, text: str, policy: Policy, *, row: tuple[str, ...]) -
     if state == "missed" and policy.missed == "fail":
         raise MissedObjective(text)
     if state == "missed" and policy.missed == "warn":
-        warnings.warn(MissedWarning(text), stacklevel=3)
+        _warn(MissedWarning(text), policy)
     if state == "undecided" and policy.undecided == "fail":
         raise UndecidedObjective(text)
-    if state == "undecided":
-        _warn(text, policy)
+    if state == "undecided" and policy.undecided == "warn":
+        _warn(UndecidedWarning(text), policy)
 
 
-def _warn(text: str, policy: Policy) -> None:
-    if policy.undecided == "warn":
-        warnings.warn(UndecidedWarning(text), stacklevel=4)
+def _warn(warning: UserWarning, policy: Policy) -> None:
+    """Warn at the first line up the stack that is not of this package."""
+    if policy.warn is not None:
+        policy.warn(warning)
+        return
+    package, level, frame = __name__.partition(".")[0], 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{package}."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(warning, stacklevel=level)

@@ -153,3 +153,20 @@ def test_slip_in_the_file_names_it(pytester):
         "ERROR: slo_objectives in tox.ini('p95 < 50'): the threshold has no unit. "
         "Write 'p95 < 50ms' or 'p95 < 50s'."
     )
+
+
+def test_warning_of_a_call_points_at_it(pytester, timed):
+    """The line that asserts is the one to change."""
+    body = "def test_x(perf_timer, calls):\n    calls([1] * 20)\n    assert_slo(perf_timer, 'p95 < 1s')\n"
+    pytester.makepyfile(test_x=f"from pytest_concurrency import assert_slo\n{body}")
+    timed().stdout.fnmatch_lines(
+        ["*test_x.py:4: UndecidedWarning: *", "*    assert_slo(perf_timer, 'p95 < 1s')"]
+    )
+
+
+def test_directory_of_the_markers_name_is_no_marker(pytester, told):
+    """Only marked tests are held, whatever their directory is called."""
+    pytester.mkdir("performance").joinpath("test_x.py").write_text("def test_x(perf_timer): pass\n")
+    result = pytester.runpytest("-q", "-p", "no:randomly", "--slo-objectives=max < 1ns")
+    result.assert_outcomes(passed=1)
+    assert told(result) == []

@@ -84,6 +84,14 @@ def test_undecided_points_at_the_marker_where_warnings_are_errors(marked):
     result.stdout.no_fnmatch_line("*assert_goals*")
 
 
+def test_warning_points_at_the_marker(marked):
+    """A warning shows the line of the test that asked, and none of this plugin."""
+    result = marked("'p95 < 50ms'", "calls([1] * 20)")
+    result.stdout.fnmatch_lines(
+        ["*test_rush.py:3: UndecidedWarning: *", "*@pytest.mark.slo('p95 < 50ms')"]
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "outcome"), [("off", {"passed": 1, "warnings": 0}), ("warn", {"passed": 1})]
 )
