@@ -372,6 +372,19 @@ def test_counts_are_known(shelf_on):
     assert shelf.counts(two_people) == {"person": 2}
 
 
+def test_rows_of_every_schema_are_counted(on):
+    """Those of PostgreSQL's other schemas are named with theirs."""
+
+    def build(engine):
+        with engine.begin() as connection:
+            connection.exec_driver_sql('CREATE SCHEMA "Ward"')
+            connection.exec_driver_sql('CREATE TABLE "Ward".bed AS SELECT generate_series(1, 7)')
+            connection.exec_driver_sql("CREATE TABLE bed AS SELECT 1")
+
+    engine = on("postgres", build, "wards").engine()
+    assert count_rows(engine) == {"Ward.bed": 7, "bed": 1}
+
+
 def test_function_declares_a_dataset(shelf_on):
     """A function that fills a session is a dataset of its name."""
     assert two_people.name == "two_people"

@@ -194,7 +194,7 @@ def test_session_lock_on_a_pooled_connection_is_found(on, backend, take, lock):
     control.dispose()
 
     assert told(report).splitlines()[0] == "The test left 1 advisory lock held:"
-    assert f"holds {lock}" in str(report)
+    assert f"holds {lock}   {take}\n" in str(report)
     assert not after
 
 

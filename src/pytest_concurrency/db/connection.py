@@ -41,6 +41,7 @@ class WatchedConnection:
         returned_dirty: Whether it went back to the pool inside a transaction.
         dirty_after: Its last statement before that.
         shared: The two places where two workers used it at the same time.
+        locked: The last statement that named a lock of the session.
         wrote: Whether the transaction holds SQLite's write lock.
     """
 
@@ -55,6 +56,7 @@ class WatchedConnection:
         self.current: Statement | None = None
         self.returned_dirty = False
         self.dirty_after: Statement | None = None
+        self.locked: Statement | None = None
         self.shared: tuple[Place | None, Place | None] | None = None
         self.wrote = False
         self.user: object = None

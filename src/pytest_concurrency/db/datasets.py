@@ -178,10 +178,16 @@ def count_rows(engine: Engine) -> dict[str, int]:
     """
     from sqlalchemy import func, inspect, select, table
 
-    names = sorted(inspect(engine).get_table_names())
+    inspector = inspect(engine)
+    schemas: list[str | None] = [None]
+    if engine.dialect.name == "postgresql":  # elsewhere other schemas are other databases
+        ours = {inspector.default_schema_name, "information_schema"}
+        schemas += [name for name in inspector.get_schema_names() if name not in ours]
+    counted: dict[str, int] = {}
     with engine.connect() as connection:
-        counted = {
-            name: int(connection.scalar(select(func.count()).select_from(table(name))) or 0)
-            for name in names
-        }
-    return {name: count for name, count in counted.items() if count}
+        for schema in schemas:
+            for name in inspector.get_table_names(schema):
+                rows = select(func.count()).select_from(table(name, schema=schema))
+                full = name if schema is None else f"{schema}.{name}"
+                counted[full] = int(connection.scalar(rows) or 0)
+    return {name: counted[name] for name in sorted(counted) if counted[name]}

@@ -74,7 +74,7 @@ class Rows:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows each table gets."""
-        return {**(self.base.counts() if self.base else {}), self.table.name: self.count}
+        return {**(self.base.counts() if self.base else {}), self.table.fullname: self.count}
 
     def insert(self, session: Session) -> list[Row]:
         """Insert the rows, and return what was given or made for their columns."""

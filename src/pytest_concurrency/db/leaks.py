@@ -198,7 +198,7 @@ def _leak(found: WatchedConnection, told: tuple[str | None, list[str]] | None) -
         kinds.append("shared")
     if not kinds:
         return None
-    last = found.dirty_after or found.last
+    last = found.dirty_after or (found.locked if kinds == ["lock"] else None) or found.last
     return Leak(
         kinds=tuple(kinds),
         connection=found.number,

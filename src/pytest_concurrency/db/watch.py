@@ -226,11 +226,13 @@ class EngineWatch:
                     self.lock_waits_ns.append(statement.ended_ns - statement.started_ns)
 
     def _notice_locks(self, found: WatchedConnection, statement: Statement) -> None:
-        """Keep what no server tells later: SQLite's writer, MySQL's named locks."""
+        """Keep what no server tells later: SQLite's writer, MySQL's named locks, who took one."""
         if self.engine.dialect.name == "sqlite":
             found.wrote = found.wrote or _takes_write_lock(statement.sql)
-        elif self.engine.dialect.name in {"mysql", "mariadb"} and "_LOCK" in statement.sql.upper():
-            found.named_locks.add(statement.text(_WHOLE))
+        elif "_LOCK" in statement.sql.upper():
+            found.locked = statement
+            if self.engine.dialect.name != "postgresql":
+                found.named_locks.add(statement.text(_WHOLE))
 
     def _wrap(self, name: str) -> None:
         """Time commits and rollbacks: SQLAlchemy has an event before them and none after."""
