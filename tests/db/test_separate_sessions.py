@@ -194,7 +194,7 @@ def test_static_pool_is_refused_with_the_reason():
     assert str(caught.value) == (
         "separate_sessions: 2 sessions on sqlite:// with StaticPool, which has one connection for "
         "all workers: their transactions mix, writes are\n"
-        "lost, and Python 3.11 can crash.\n"
+        "lost, and Python can crash.\n"
         "Use the database that the plugin makes (a file in WAL mode), or in memory:\n"
         "  SqliteServer(memory=True)"
     )

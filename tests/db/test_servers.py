@@ -28,7 +28,7 @@ INSERT INTO child (id, parent_id) VALUES (1, 5)
 """
 MEMORY = (
     "--concurrency-db: {!r} is a database of one connection: workers would share it, lose writes, "
-    "and can crash Python 3.11. Write --concurrency-db=memory."
+    "and can crash Python. Write --concurrency-db=memory."
 )
 MISTAKES = {
     "postgers": (

@@ -12,6 +12,7 @@ from pytest_concurrency.db.busy import execute_patiently
 from pytest_concurrency.db.connection import WatchedConnection, current_worker
 from pytest_concurrency.db.deadlock import Deadlock, explain_deadlock
 from pytest_concurrency.db.place import Place
+from pytest_concurrency.db.sharing import REASONS, REMEDY
 from pytest_concurrency.db.stalls import Stalls
 from pytest_concurrency.db.timeline import timeline
 from pytest_concurrency.db.waits import SQLITE_LOCK, Wait, control_engine, probe_for
@@ -219,13 +220,5 @@ def _refuse_pool(engine: Engine, count: int) -> None:
 
 
 def _one_connection(url: str, pool: str, count: int) -> str:
-    what = {
-        "StaticPool": "has one connection for all workers: their transactions mix, writes are\n"
-        "lost, and Python 3.11 can crash",
-        "SingletonThreadPool": "gives each thread an empty database of its own",
-    }[pool]
-    return (
-        f"separate_sessions: {count} sessions on {url} with {pool}, which {what}.\n"
-        "Use the database that the plugin makes (a file in WAL mode), or in memory:\n"
-        "  SqliteServer(memory=True)"
-    )
+    what = f"{url} with {pool}, which {REASONS[pool]}"
+    return f"separate_sessions: {count} sessions on {what}.\n{REMEDY}"

@@ -71,7 +71,7 @@ def check_setting(setting: str, *, where: str = "--concurrency-db") -> None:
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         msg = (
             f"{where}: {setting!r} is a database of one connection: workers would share it, lose "
-            f"writes, and can crash Python 3.11. Write {where}=memory."
+            f"writes, and can crash Python. Write {where}=memory."
         )
         raise UsageError(msg)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, final
 from pytest_concurrency.db import drivers
 from pytest_concurrency.db.connection import WatchedConnection, current_worker
 from pytest_concurrency.db.place import calling_place
+from pytest_concurrency.db.sharing import refuse_sharing
 from pytest_concurrency.db.statement import Statement
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class EngineWatch:
         self._ours = count(1)
         self._listeners: list[tuple[str, Callable[..., None]]] = []
         self._lock = threading.Lock()
+        self._end_refusing: Callable[[], None] = lambda: None
 
     @property
     def connections(self) -> list[WatchedConnection]:
@@ -68,6 +70,7 @@ class EngineWatch:
             self._listeners.append((name, listener))
         for name in ("do_commit", "do_rollback"):
             self._wrap(name)
+        self._end_refusing = refuse_sharing(self.engine)
         return self
 
     def stop(self) -> None:
@@ -80,6 +83,7 @@ class EngineWatch:
                 event.remove(self.engine, name, listener)
         for name in ("do_commit", "do_rollback"):
             vars(self.engine.dialect).pop(name, None)
+        self._end_refusing()
 
     def __enter__(self) -> EngineWatch:
         """Start watching."""
