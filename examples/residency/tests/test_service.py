@@ -235,6 +235,7 @@ def test_fault_is_500_with_a_number_and_no_secret(service, monkeypatch):
 def test_document_describes_problems(service):
     """OpenAPI: each operation says that it may answer with a problem document."""
     document = service.get("/openapi.json").json()
+    assert document == make_app(Settings()).openapi()
     for methods in document["paths"].values():
         for operation in methods.values():
             assert "application/problem+json" in operation["responses"]["4XX"]["content"]
