@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pytest_concurrency.explore.coroutines import TaskProgram, explore_coroutines
+from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
 
@@ -67,6 +68,37 @@ async def two_wait_for_one_lock(log):
     await asyncio.gather(first, second)
 
 
+async def two_callbacks(log):
+    for word in ("a", "b"):
+        asyncio.get_running_loop().call_soon(lambda word=word: log.append(word))
+    await asyncio.sleep(1)
+
+
+async def callback_before_a_task(log):
+    asyncio.get_running_loop().call_soon(lambda: log.append("a"))
+    await asyncio.create_task(say(log, "b"))
+
+
+async def task_before_a_callback(log):
+    task = asyncio.create_task(say(log, "a", after=1))
+    asyncio.get_running_loop().call_soon(lambda: log.append("b"))
+    await task
+
+
+async def done_callback_before_who_waits(log):
+    task = asyncio.create_task(asyncio.sleep(0))
+    task.add_done_callback(lambda _: log.append("a"))
+    await task
+    log.append("b")
+
+
+async def callback_that_is_cancelled(log):
+    first = asyncio.get_running_loop().call_soon(lambda: log.append("a"))
+    asyncio.get_running_loop().call_soon(lambda: log.append("b"))
+    first.cancel()
+    await asyncio.sleep(1)
+
+
 async def a_step_without_await(log):
     async def both():
         log.append("a")
@@ -84,6 +116,11 @@ async def a_step_without_await(log):
         (two_puts_and_a_reader, {"ab"}),
         (two_wait_for_one_lock, {"ab"}),
         (a_step_without_await, {"abab"}),
+        (two_callbacks, {"ab"}),
+        (callback_before_a_task, {"ab"}),
+        (task_before_a_callback, {"ba"}),
+        (done_callback_before_who_waits, {"ab"}),
+        (callback_that_is_cancelled, {"b"}),
     ],
 )
 def test_order_is_free_only_among_those_that_are_ready(work, orders):
@@ -169,3 +206,27 @@ def test_each_worker_may_be_the_first():
 
     assert seen == {"abc", "acb", "bac", "bca", "cab", "cba"}
     assert found.complete == 0
+
+
+def test_what_is_awaited_as_completed_starts_in_its_order():
+    """``as_completed`` keeps what it is given in a set, whose order is not that of a schedule."""
+    starts = []
+
+    async def body(run):
+        log = []
+
+        async def work(number):
+            log.append(number)
+
+        async def every():
+            for each in asyncio.as_completed([work(number) for number in range(20)]):
+                await each
+
+        await run(every(), asyncio.sleep(0))
+        starts.append(log)
+
+    with TaskProgram(body, Settings()) as program:
+        for _ in range(3):
+            program.play(Plan([]))
+
+    assert {tuple(log) for log in starts} == {tuple(range(20))}

@@ -51,11 +51,11 @@ class Uncontrolled(BrokenPromise):
 class Threads:
     """The threads that were started in a play and not joined since.
 
-    One of the code under test may go on only as long as its step: else it runs at the same time as
-    other workers, in no order of ours. One that a library starts may be waited for by nobody.
+    One may go on only as long as its step: else it runs at the same time as other workers, in no
+    order of ours. Daemons that a library starts may have nothing to do with anybody, though.
 
     Attributes:
-        own: Those of the code under test, and what to say of them.
+        own: Those that may not outlive a step, and what to say of them.
         late: What they want to be called on the loop: at its end, so that they can end too.
     """
 
@@ -71,7 +71,8 @@ class Threads:
         code = getattr(getattr(target, "__func__", target), "__code__", None)
         is_own = code is not None and explores(code)
         what = "a thread" if is_own else f"the thread {thread.name!r}"
-        (self.own if is_own else self._others)[thread] = Uncontrolled.by(what, explores)
+        kept = self._others if thread.daemon and not is_own else self.own
+        kept[thread] = Uncontrolled.by(what, explores)
 
     def end(self, thread: threading.Thread) -> None:
         """Take note of one that has ended while somebody waited for that."""
