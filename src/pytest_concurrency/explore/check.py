@@ -10,6 +10,7 @@ from typing import Any, cast, final
 
 from pytest_concurrency.errors import UsageError
 from pytest_concurrency.explore.case import Case
+from pytest_concurrency.explore.coroutines import OnALoop
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
 from pytest_concurrency.explore.generation import Drawing, cases, drawn_outside, smallest_failing
@@ -137,6 +138,15 @@ class Check:
 
     def _explore(self, case: Case) -> None:
         __tracebackhide__ = True
+        try:
+            self._explained(case)
+        except OnALoop:
+            self._trial.move_onto_a_loop()
+            self._explained(case)
+
+    def _explained(self, case: Case) -> None:
+        """Explore a program and raise what is found, with all that tells why."""
+        __tracebackhide__ = True
         self._trial.set(case)
         replayed = repr(Case(*case.workers, before=case.before, after=case.after, schedule="{}"))
         command = f"linearizable(…, replay={replayed.replace('{', '{{').replace('}', '}}')})"
@@ -155,13 +165,23 @@ class Check:
         return self._trial.possible(case) if self._has_preconditions else case
 
     def _fails(self, case: Case) -> bool:
+        try:
+            return self._tried(case)
+        except OnALoop:
+            self._trial.move_onto_a_loop()
+            return self._tried(case)
+
+    def _tried(self, case: Case) -> bool:
         possible = self._possible(case)
         if possible is None:
             return False
         self._trial.set(possible)
         settings = replace(self._settings, schedules=self._limit)
         search = Search(self._trial, settings)
-        failed = search.failure() is not None
+        found = search.failure()
+        if found is not None and isinstance(found.ending.error, OnALoop):
+            raise found.ending.error
+        failed = found is not None
         self._programs += 1
         self._schedules += search.plays
         self._complete += search.exhausted or search.complete >= self._settings.preemptions

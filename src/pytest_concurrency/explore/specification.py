@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from asyncio import events
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -90,7 +91,7 @@ class Sequential:
         self._factory = factory
         self._strict = strict
         self._operations = operations or {}
-        self._alone = finished if alone is None else alone
+        self._alone = _at_once if alone is None else alone
         self._keeps = keep
         self._close = close
         self.name: str = name or str(getattr(factory, "__name__", type(factory).__name__))
@@ -168,7 +169,7 @@ async def answered(target: Any, call: Call, operations: Mapping[str, Operation])
         else:
             value = operation(target, *arguments)
         if inspect.isawaitable(value):
-            value = await value
+            value = await _on_a_loop(value)
         if hasattr(value, "__next__"):
             value = list(value)
         return Answer(value=kept(value))
@@ -176,15 +177,42 @@ async def answered(target: Any, call: Call, operations: Mapping[str, Operation])
         return Answer(error=error.with_traceback(None))
 
 
+def _on_a_loop(value: Any) -> Any:
+    """Return what is to be awaited if a loop runs, which it may need."""
+    from pytest_concurrency.explore.coroutines import OnALoop
+
+    if events._get_running_loop() is None:  # noqa: SLF001 - the one question that raises nothing
+        if inspect.iscoroutine(value):
+            value.close()
+        raise OnALoop
+    return value
+
+
 def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run a coroutine that waits for nothing to its end."""
+    """Run a coroutine that waits for nothing to its end.
+
+    Raises:
+        OnALoop: It waits for something.
+    """
+    from pytest_concurrency.explore.coroutines import OnALoop
+
     try:
         coroutine.send(None)
     except StopIteration as end:
         return end.value
     coroutine.close()
-    msg = "linearizable: an operation returns something to await. Make it a coroutine function."
-    raise UsageError(msg)
+    raise OnALoop
+
+
+def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a call where no loop can be made for it."""
+    from pytest_concurrency.explore.coroutines import OnALoop
+
+    try:
+        return finished(coroutine)
+    except OnALoop:
+        msg = "linearizable: an operation returns something to await. Make it a coroutine function."
+        raise UsageError(msg) from None
 
 
 def _told(answer: Answer) -> str:

@@ -85,14 +85,15 @@ class _Row:
 
 
 def _rows(trace: Trace, told: Sequence[Event]) -> list[_Row]:
-    marks = _lost(trace.events, trace.names) | refusals(trace)
+    lost, refused = _lost(trace.events, trace.names), refusals(trace)
     rows: list[_Row] = []
     for event in told:
         last = rows[-1] if rows else None
         if last is None or (last.worker, last.where) != (event.worker, event.where):
             last = _Row(event.worker, event.where, event.source)
             rows.append(last)
-        last.does += [text for text in (event.does, marks.get(event.step, "")) if text]
+        mark = lost.get(id(event)) or refused.get(event.step, "")
+        last.does += [text for text in (event.does, mark) if text]
     return rows
 
 
@@ -119,7 +120,7 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
                 and (part is None or its_part is None or part == its_part)
             ]
             if others and " -> " in event.does:
-                marks[event.step] = f"<- {worker_name(others[-1], names)}'s write is lost"
+                marks[id(event)] = f"<- {worker_name(others[-1], names)}'s write is lost"
             wrote.setdefault(whole, []).append((i, part, event.worker))
     return marks
 

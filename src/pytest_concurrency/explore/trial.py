@@ -73,32 +73,44 @@ class Trial:
         self._script: Callable[[Any], Coroutine[Any, Any, Any]] = self._perform
         self._recording = Recording()
         self._judged: dict[Hashable, Refutation | None] = {}
+        self._settings, self._model = settings, limits.model
         on_loop = is_asynchronous(named, factory)
-        self._program: Any = self._program_for(settings, on_loop=on_loop)
-        self.specification: Sequential = Sequential(
-            limits.model or factory,
-            name=name if limits.model is None else None,
-            strict=limits.model is None,
+        self._program: Any = self._program_for(on_loop=on_loop)
+        self.specification: Sequential = self._specified(on_loop=on_loop)
+
+    def _program_for(self, *, on_loop: bool) -> Any:
+        if on_loop:
+            return TaskProgram(self._on_loop, self._settings, looks="never")
+        return CodeProgram(self._on_threads, self._settings)
+
+    def _specified(self, *, on_loop: bool) -> Sequential:
+        return Sequential(
+            self._model or self._factory,
+            name=self._name if self._model is None else None,
+            strict=self._model is None,
             operations=self._operations,
             alone=self._alone,
             keep=not on_loop,
-            close=close,
+            close=self._close,
         )
 
-    def _program_for(self, settings: Settings, *, on_loop: bool) -> Any:
-        if on_loop:
-            return TaskProgram(self._on_loop, settings, looks="never")
-        return CodeProgram(self._on_threads, settings)
+    def move_onto_a_loop(self) -> None:
+        """Make the workers coroutines from now on: an operation turned out to return one."""
+        self.__exit__()
+        self._program = self._program_for(on_loop=True)
+        self._program.__enter__()
+        self.specification = self._specified(on_loop=True)
+        self._judged.clear()
 
     def __enter__(self) -> Self:
         """Begin to watch the code."""
         self._program.__enter__()
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give everything back."""
         self.specification.drop()
-        self._program.__exit__(*raised)
+        self._program.__exit__(None, None, None)
 
     @property
     def together(self) -> Sequence[Region]:
