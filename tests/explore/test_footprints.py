@@ -308,3 +308,71 @@ def test_footprints_lose_no_ending():
 def test_footprints_lose_no_ending_of_many_programs():
     """The same for more and larger programs than a desk has patience for."""
     assert compare(range(60), limit=1_000) > 30
+
+
+# ---- which object is which --------------------------------------------------------------------
+
+
+def schedules_of(worker):
+    """Return how many schedules it takes to explore three workers that meet nowhere."""
+
+    async def body(run):
+        await run(worker(), worker(), worker())
+
+    with TaskProgram(body, Settings(), looks="always") as program:
+        search = Search(program, Settings())
+        assert search.failure() is None
+        assert search.exhausted
+        return search.plays
+
+
+class Mine:
+    value = 0
+
+
+async def with_an_object():
+    mine = Mine()
+    for _ in range(3):
+        mine.value += 1
+        await asyncio.sleep(0)
+
+
+async def with_nothing():
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+@looked_into
+def test_object_in_the_place_of_another_is_another():
+    """What a worker makes where something of one that has ended lay is not taken for it."""
+    assert schedules_of(with_an_object) == schedules_of(with_nothing)
+
+
+class Door:
+    def __init__(self, log):
+        self.log = log
+
+    def __del__(self):
+        self.log.append(len(self.log))
+
+
+async def closes_a_door(state, log):
+    doors = [Door(state.items)]
+    doors.append(len(state.items))
+    await asyncio.sleep(0)
+    del doors
+    log.append(len(state.items))
+
+
+class Doors(Drawn):
+    """A finalizer changes what others look at, when the last reference to a list is gone."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.workers = [(closes_a_door,), (closes_a_door,)]
+
+
+@looked_into
+def test_finalizers_are_parts_of_steps():
+    """What a finalizer touches belongs to the step that lets the object go."""
+    assert endings_that_the_search_finds(Doors())[0] == every_ending(Doors(), limit=400)

@@ -13,11 +13,12 @@ import threading
 from collections.abc import Hashable
 from pathlib import PurePath
 from types import CodeType, FrameType
-from typing import Final, final
+from typing import Any, Final, final
 
 from pytest_concurrency.explore.callables import ALL, EVERYTHING
 from pytest_concurrency.explore.constants import Constants
 from pytest_concurrency.explore.effects import NEVER, Effect, effects
+from pytest_concurrency.explore.identities import Identities
 from pytest_concurrency.explore.memory import OBJECTS, TO_FRAME, VISIBLE, slot
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch
@@ -53,8 +54,7 @@ class Footprints:
         self._effects: dict[CodeType, dict[int, Effect]] = {}
         self._kinds: dict[CodeType, str | None] = {}
         self._is_blind = False
-        self._names: dict[Hashable, Hashable] = {}
-        self._numbers: dict[int, int] = {}
+        self._identities = Identities()
         self._tool: int | None = None
         self._ident = threading.get_ident()
         self.is_open = False
@@ -105,29 +105,13 @@ class Footprints:
         touched, self.touched = self.touched, None
         if touched is None or self._is_blind or touched.get("*"):
             return (EVERYTHING,)
-        known, name = self._names, self._name
-        return (
-            *[(known.get(what) or name(what), write) for what, write in touched.items()],
-            NOTHING_ELSE,
-        )
+        name = self._identities.name
+        return (*[(name(what), write) for what, write in touched.items()], NOTHING_ELSE)
 
     def forget(self) -> None:
-        """Begin a play: its objects are new ones, numbered as they are met.
-
-        Steps that are made in the same order in two plays touch the same by name then, which
-        saves the search from reading what it read before.
-        """
+        """Begin a play: its objects are new ones."""
         self._is_blind = False
-        self._names.clear()
-        self._numbers.clear()
-
-    def _name(self, resource: Hashable) -> Hashable:
-        named = resource
-        if isinstance(resource, tuple) and isinstance(resource[0], int):
-            number = self._numbers.setdefault(resource[0], len(self._numbers))
-            named = (number, *resource[1:])
-        self._names[resource] = named
-        return named
+        self._identities = Identities()
 
     def touch(self, resource: Hashable, *, write: bool) -> None:
         """Write down that the step that runs touches something, if one is recorded."""
@@ -159,8 +143,13 @@ class Footprints:
         if found is NEVER:
             return sys.monitoring.DISABLE  # type: ignore[attr-defined,unused-ignore]
         for resource, write in found:
-            if write or resource not in touched:
-                touched[_known(resource)] = write
+            if resource not in touched:
+                known = _known(resource)
+                touched[known] = write
+                if known[0].__class__ is int:
+                    self._identities.see(known[0])
+            elif write:
+                touched[resource] = True
         return None
 
     def _on_start(self, code: CodeType, _offset: int) -> object:
@@ -215,7 +204,7 @@ class Footprints:
         return code is not None and self._scope.has(code)
 
 
-def _known(resource: Hashable) -> Hashable:
+def _known(resource: Any) -> Any:
     """Return the resource, or everything where it stands for what could not be seen."""
     if isinstance(resource, tuple) and (resource[0] == "?" or resource[-1] == "*"):
         return "*"
