@@ -57,7 +57,7 @@ def explore(program: Program, settings: Settings) -> Exploration:
     """
     __tracebackhide__ = True
     began = time.perf_counter()
-    with _steady():
+    with steady():
         notes: list[str] = []
         for source, text in (("replay", settings.replay), ("saved", settings.saved)):
             if text is None:
@@ -224,7 +224,7 @@ def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration
 
 
 @contextmanager
-def _steady() -> Iterator[Any]:
+def steady() -> Iterator[Any]:
     """Keep the garbage collector from running finalizers in the middle of a schedule."""
     enabled = gc.isenabled()
     gc.disable()

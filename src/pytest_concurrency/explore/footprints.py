@@ -108,6 +108,10 @@ class Footprints:
         name = self._identities.name
         return (*[(name(what), write) for what, write in touched.items()], NOTHING_ELSE)
 
+    def occupy(self) -> None:
+        """Take note that a worker has ended, and with it what only that had."""
+        self._identities.occupy()
+
     def forget(self) -> None:
         """Begin a play: its objects are new ones."""
         self._is_blind = False

@@ -3,7 +3,8 @@
 Objects are told apart by their address, and the first thing that a worker makes after another one
 has ended may lie where something of the other's lay. Taken for the same, they would make steps
 depend on each other that have nothing to do with each other. Nothing is kept alive to prevent
-that, as finalizers are part of what is explored; so it is noticed of what knows weak references.
+that, as finalizers are part of what is explored. What knows weak references is asked; in the place
+of other things that are gone something of ours is put, which proves that they are.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Hashable
-from typing import Any, final
+from types import SimpleNamespace
+from typing import Any, Final, final
+
+_WITHOUT_WEAK_REFERENCES: Final[tuple[type, ...]] = (list, dict, SimpleNamespace)
+_MISSES: Final = 3
+"""How often to find a place where nothing lay before giving up: the last one freed comes first."""
 
 
 @final
@@ -22,7 +28,7 @@ class Identities:
     search from reading what it read before.
     """
 
-    __slots__ = ("_alive", "_names", "_next", "_numbers")
+    __slots__ = ("_alive", "_in_place", "_names", "_next", "_numbers")
 
     def __init__(self) -> None:
         """Begin a play."""
@@ -30,6 +36,7 @@ class Identities:
         self._names: dict[Hashable, Hashable] = {}
         self._numbers: dict[int, int] = {}
         self._alive: dict[int, Any] = {}
+        self._in_place: list[object] = []
 
     def see(self, address: int) -> None:
         """Take note that a step touches an object, which is alive just now."""
@@ -55,6 +62,18 @@ class Identities:
             self._names[resource] = named
         return named
 
+    def occupy(self) -> None:
+        """Take the places of what is gone since a worker ended, until the end of the play."""
+        for kind in _WITHOUT_WEAK_REFERENCES:
+            missed = 0
+            while missed < _MISSES:
+                ours = kind()
+                if id(ours) in self._numbers:
+                    self._drop(id(ours))
+                else:
+                    missed += 1
+                self._in_place.append(ours)
+
     def _number(self, address: int) -> int:
         number = self._numbers.get(address)
         if number is None:
@@ -63,7 +82,8 @@ class Identities:
         return number
 
     def _drop(self, address: int) -> None:
-        del self._alive[address], self._numbers[address]
+        self._alive.pop(address, None)
+        del self._numbers[address]
         self._names = {
             resource: named
             for resource, named in self._names.items()

@@ -212,10 +212,13 @@ class TaskStage:
         try:
             self._go(worker)
             task = self._loop.tasks.get(worker)
-            if task is not None and task.done():
+            ended = task is not None and task.done()
+            if ended:
                 prints.touch((id(task), ITEMS), write=True)
         finally:
             self._trace.touched[-1] = prints.end()
+        if ended:
+            prints.occupy()
 
     def _able(self, clock: int) -> list[int]:
         """Return who can run; time counts as a worker where only a canceller is left to wait."""
