@@ -1,6 +1,9 @@
 """What one schedule leaves to the next is told: such an exploration promises nothing."""
 
 import random
+import re
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -135,6 +138,47 @@ def test_what_differs_from_play_to_play_is_noted():
     assert [note.partition(": ")[2] for note in found.notes] == [
         "something differs from play to play, such as a random number or the order of a set."
     ]
+
+
+def test_workers_that_differ_from_play_to_play_are_named():
+    """The place where a schedule could not be repeated, who ran there, and what it may be."""
+    draw = random.Random(1)
+
+    def body(run):
+        counter = Counter()
+        times = draw.randrange(1, 4)
+
+        def many():
+            for _ in range(times):
+                counter.increment()
+
+        run(many, many)
+
+    found = interleave(schedules=15)(body)
+
+    assert found.complete is None
+    assert len(found.notes) == 1
+    assert re.sub(r"\d+", "N", found.notes[0]).startswith(
+        "The same schedule went two ways: step N was worker N at test_left_over.py:N once, and "
+    )
+
+
+def test_futures_come_out_of_sets_in_one_order():
+    """And threads: waiting takes them in the order in which they were made."""
+    order = []
+
+    def body(_run):
+        with ThreadPoolExecutor(2) as pool:
+            done, _ = wait({pool.submit(abs, -number) for number in range(5)})
+            order.append([future.result() for future in done])
+            order.append([future.result() for future in sorted(done, key=hash)])
+
+    found = interleave(schedules=30)(body)
+
+    assert found.notes == ()
+    assert order == [[0, 1, 2, 3, 4]] * len(order)
+    assert not {"__hash__"} & {*vars(Future), *vars(threading.Thread)}
+    assert hash(future := Future()) == object.__hash__(future)
 
 
 def test_the_same_each_time_is_complete():

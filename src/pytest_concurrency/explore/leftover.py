@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from itertools import zip_longest
-from pathlib import PurePath
 
 from pytest_concurrency.explore.comparison import conflicting
 from pytest_concurrency.explore.failures import NotDeterministic
+from pytest_concurrency.explore.naming import place
+from pytest_concurrency.explore.points import Point
 from pytest_concurrency.explore.program import Program, Trace
 from pytest_concurrency.explore.reduction import settle
 from pytest_concurrency.explore.schedule import Plan
@@ -45,15 +46,15 @@ def left_over(program: Program, first: Trace | None) -> str | None:
     if first is None or first.ending.kind != "passed":
         return None
     again = program.play(Plan([]))
-    place = _parting(first, again)
-    if place is None:
+    where = _parting(first, again)
+    if where is None:
         return None
     if _parting(again, program.play(Plan([]))) is not None:
-        return NOTED.format(place=place, why=_RANDOM)
+        return NOTED.format(place=where, why=_RANDOM)
     settle(again)
     if conflicting(first) and not conflicting(again):
-        raise NotDeterministic(ONLY_FIRST.format(place=place))
-    return NOTED.format(place=place, why=_ANEW)
+        raise NotDeterministic(ONLY_FIRST.format(place=where))
+    return NOTED.format(place=where, why=_ANEW)
 
 
 def fails_again(program: Program, first: Trace | None) -> bool:
@@ -76,6 +77,6 @@ def _parting(first: Trace, second: Trace) -> str | None:
 
 
 def _place(label: Hashable) -> str:
-    code = getattr(label, "code", None)
-    line = getattr(label, "line", None)
-    return f" at {PurePath(code.co_filename).name}:{line}" if code is not None else ""
+    if not isinstance(label, Point):
+        return ""
+    return f" at {place(label.code.co_filename, label.line)}"

@@ -8,8 +8,10 @@ waits for them first, for as long as it would have.
 from __future__ import annotations
 
 import selectors
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_concurrency.explore.numbers import Replacement
 from pytest_concurrency.explore.region import caller, entered, here
 from pytest_concurrency.explore.workers import Abandoned
 
@@ -67,8 +69,13 @@ def _wait(stage: Stage, selector: Any, timeout: float | None) -> Any:
     return _select(selector, 0)
 
 
-def waker(real: Any) -> Any:
-    """Make the stand-in for ``call_soon_threadsafe``: who wakes a loop meets it."""
+def of_loops(module: Any) -> Iterator[Replacement]:
+    """Replace ``call_soon_threadsafe``: who wakes a loop meets it.
+
+    Args:
+        module: ``asyncio.base_events``.
+    """
+    real = module.BaseEventLoop.call_soon_threadsafe
 
     def call_soon_threadsafe(self: Any, *arguments: Any, **given: Any) -> Any:
         stage = None if _is_left() else here()
@@ -77,7 +84,7 @@ def waker(real: Any) -> Any:
             stage.operate(("wake", *caller(2)), (_touch(selector),))
         return real(self, *arguments, **given)
 
-    return call_soon_threadsafe
+    yield module.BaseEventLoop, "call_soon_threadsafe", call_soon_threadsafe
 
 
 def _touch(selector: Any) -> tuple[tuple[str, int], bool]:

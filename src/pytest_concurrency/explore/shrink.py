@@ -9,6 +9,7 @@ from pytest_concurrency.explore.search import runs
 Legs = list[tuple[int, int]]
 
 _MOST = 300
+_LONG = 32
 
 
 def same_failure(first: Trace, second: Trace) -> bool:
@@ -38,6 +39,8 @@ class Shrink:
             return False
         if self._take([]):
             return True
+        if len(self.legs) > _LONG:  # a sample: most of what it does, nobody needs
+            self._drop(least=len(self.legs) // _LONG)
         shorter = True
         while shorter and self.plays < _MOST:
             shorter = any([self._open(), self._drop(), self._lessen()])
@@ -53,10 +56,10 @@ class Shrink:
             return True
         return False
 
-    def _drop(self) -> bool:
-        """Leave out stretches of legs, long ones first."""
+    def _drop(self, *, least: int = 1) -> bool:
+        """Leave out stretches of legs, long ones first, down to a length."""
         size, dropped = max(len(self.legs) // 2, 1), False
-        while size:
+        while size >= least:
             at = len(self.legs) - size
             while at >= 0:
                 if self._take(_joined(self.legs[:at] + self.legs[at + size :])):

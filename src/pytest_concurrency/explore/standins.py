@@ -7,17 +7,22 @@ import queue
 import sys
 import threading
 import time
-from typing import Any, final
+from collections.abc import Iterator
+from typing import Any, Final, final
 
 from pytest_concurrency.explore import clock, threads
 from pytest_concurrency.explore.bindings import Change, bindings
 from pytest_concurrency.explore.locks import Lock, RLock, early, event_class
+from pytest_concurrency.explore.numbers import Numbers, Replacement
 from pytest_concurrency.explore.queues import SimpleQueue
 from pytest_concurrency.explore.scope import Scope
-from pytest_concurrency.explore.selecting import SELECTOR, select, waker
+from pytest_concurrency.explore.selecting import SELECTOR, of_loops, select
 
 _CLOCKS = (("monotonic", 1), ("time", 1), ("perf_counter", 1))
 _NANO_CLOCKS = ("monotonic_ns", "time_ns", "perf_counter_ns")
+
+_INHERITED: Final = object()
+"""Stands for what a class does not have itself."""
 
 
 @final
@@ -32,7 +37,8 @@ class StandIns:
         """
         self._changes: list[tuple[Any, str, Any, Any]] = []
         self._stand_in: dict[int, Any] = {}
-        self._wakes = False
+        self._joined: set[str] = set()
+        self._numbers = Numbers()
         self._bound: list[Change] = []
         self._plan()
         self._own(scope)
@@ -57,6 +63,8 @@ class StandIns:
         for name in ("start", "join", "is_alive"):
             self._change(threading.Thread, name, getattr(threads, name))
         self._change(SELECTOR, "select", select)
+        for change in self._numbers.of_class(threading.Thread):
+            self._change(*change)
 
     def _replace(self, real: Any, stand_in: Any, *places: tuple[Any, str]) -> None:
         self._stand_in[id(real)] = stand_in
@@ -64,7 +72,7 @@ class StandIns:
             self._change(owner, name, stand_in)
 
     def _change(self, owner: Any, name: str, new: Any) -> None:
-        self._changes.append((owner, name, getattr(owner, name), new))
+        self._changes.append((owner, name, vars(owner).get(name, _INHERITED), new))
 
     def _own(self, scope: Scope) -> None:
         for module in scope.own_modules():
@@ -76,32 +84,41 @@ class StandIns:
 
     def enter(self) -> None:
         """Put the stand-ins in place."""
-        futures = sys.modules.get("concurrent.futures.thread")
-        if futures is not None and not any(owner is futures for owner, *_ in self._changes):
-            self._change(futures, "_global_shutdown_lock", early())
-        self._wake_loops()
+        self._join_late()
+        self._numbers.restart()
         for owner, name, _, new in self._changes:
             setattr(owner, name, new)
         for bind, _, bound in self._bound:
             bind(bound)
 
-    def _wake_loops(self) -> None:
-        """Let loops be woken by what is ordered, as soon as there are any."""
-        if self._wakes or "asyncio.base_events" not in sys.modules:
-            return
-        self._wakes = True
-        loop = sys.modules["asyncio.base_events"].BaseEventLoop
-        name = "call_soon_threadsafe"
-        self._change(loop, name, waker(getattr(loop, name)))
+    def _join_late(self) -> None:
+        """Replace what is in modules that were loaded since the last play."""
+        for name, changes in (
+            ("concurrent.futures.thread", _of_pools),
+            ("concurrent.futures._base", self._numbers.of_futures),
+            ("asyncio.base_events", of_loops),
+        ):
+            module = sys.modules.get(name)
+            if module is not None and name not in self._joined:
+                self._joined.add(name)
+                for change in changes(module):
+                    self._change(*change)
 
     def leave(self) -> None:
         """Put everything back."""
-        for bind, was, _ in reversed(self._bound):
-            bind(was)
-        for owner, name, old, _ in reversed(self._changes):
-            setattr(owner, name, old)
         futures = sys.modules.get("concurrent.futures.thread")
         if futures is not None:
             for thread in list(futures._threads_queues):  # noqa: SLF001
                 if hasattr(thread, "_explored_worker"):
                     del futures._threads_queues[thread]  # noqa: SLF001
+        for bind, was, _ in reversed(self._bound):
+            bind(was)
+        for owner, name, old, _ in reversed(self._changes):
+            if old is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, old)
+
+
+def _of_pools(module: Any) -> Iterator[Replacement]:
+    yield module, "_global_shutdown_lock", early()
