@@ -127,6 +127,19 @@ def test_search_finds_the_pinned_token(body, pinned, raised):
     assert tokens == [pinned]
 
 
+@pytest.mark.parametrize("advance", [next, lambda shared: shared.send(None), list])
+def test_generator_that_only_reads_is_not_advanced_by_two(advance):
+    """One worker inside of it, whatever it does there, keeps another out."""
+    rows = [1, 2, 3]
+
+    def body(run):
+        shared = (row for row in rows if rows)
+        run(lambda: advance(shared), lambda: next(shared, None))
+
+    with pytest.raises(ValueError, match="generator already executing"):
+        interleave(body)
+
+
 def test_shared_generator_is_found():
     """Advancing an iterator is a write."""
     with pytest.raises(ValueError, match="generator already executing"):

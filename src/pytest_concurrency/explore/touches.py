@@ -215,6 +215,8 @@ def advance(iterator: Any, *, shared: bool = False) -> Touches:
         found.append(((id(iterator), NEXT), True))
     if isinstance(iterator, ITERATORS):
         _sources(iterator, found, 3)
+    if found and isinstance(iterator, GeneratorType):  # nobody else may advance it meanwhile
+        return Special.opening(*found)
     return tuple(found)
 
 
