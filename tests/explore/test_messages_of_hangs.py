@@ -4,6 +4,7 @@
 
 import re
 import socket
+import threading
 
 import pytest
 
@@ -18,6 +19,27 @@ def told(body, **options):
     text = f"{caught.value}\n{caught.value.__notes__[-1]}"
     text = re.sub(r"_hangs\.py:\d+ ", "_hangs.py:N ", text)
     return re.sub(r"(schedule 1), [\d,.]+ m?s", r"\1, N s", text)
+
+
+def test_a_thread_of_a_library_that_waits_outside_is_shown():
+    """The one that makes no progress is among those that are listed, though it runs no own code."""
+    one, other = socket.socketpair()
+
+    def body(run):
+        rows = []
+        thread = threading.Thread(target=one.recv, args=(1,), daemon=True)
+        thread.start()
+        run(lambda: rows.append(1), lambda: rows.append(2))
+
+    with one, other:
+        text = told(body, hang=0.05)
+        other.send(b"x")
+
+    shown = text.splitlines()
+    assert shown[0] == "Hang: worker 0 made no progress for 0.05 s."
+    assert [re.sub(r":\d+$", ":N", line) for line in shown if line.startswith("  worker 0")] == [
+        "  worker 0  in run              threading.py:N"
+    ]
 
 
 def test_a_worker_that_waits_outside_is_told_at_once():

@@ -174,7 +174,8 @@ def _explained(
     if is_database_lock(refused):
         first = str(refused).partition("\n")[0]
         return Uncontrolled(DATABASE_LOCK.format(error=f"  {first}"))
-    trace, told, held = failed.trace, (), ""
+    told: Sequence[Event] = ()
+    trace, held = failed.trace, ""
     if not trace.stuck:
         legs = [(leg.worker, leg.points) for leg in failed.legs]
         trace = program.play(Plan(legs), explain=trace.ending.kind != "hang")

@@ -63,23 +63,28 @@ def before_return(stage: Stage, place: Hashable, frame: FrameType) -> None:
         stage.point(("return", place), ())
 
 
+def _open(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
+    """Pause before a call whose touches come again when it returns."""
+    if touches.lock is None:
+        stage.point(point, touches)
+    else:
+        stage.polling = True
+        ident = stage.ident
+        stage.operate(
+            point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
+        )
+    outer = stage.current.open
+    both = tuple(touches) if outer is None else (*touches, *outer[1])
+    stage.current.open = (frame, both, outer)
+
+
 def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
     """Pause at a point that is more than a touch."""
     if stage.telling:
         untold(_free_to(touches, stage.ident))
         return
     if touches.opens:
-        if touches.lock is None:
-            stage.point(point, touches)
-        else:
-            stage.polling = True
-            ident = stage.ident
-            stage.operate(
-                point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
-            )
-        outer = stage.current.open
-        both = tuple(touches) if outer is None else (*touches, *outer[1])
-        stage.current.open = (frame, both, outer)
+        _open(stage, point, touches, frame)
         return
     if touches.ready is not None:
         stage.polling = True

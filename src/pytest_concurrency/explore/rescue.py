@@ -19,6 +19,8 @@ OUTSIDE = (
     "It waits for something outside of the schedule, which nobody can order. Let the test give it\n"
     "something that does not wait, or use concurrent_runner."
 )
+_LOOKS = 10
+"""How often it is looked for progress while it is waited for some, at most."""
 
 
 def hand(stage: Stage, target: Worker) -> None:
@@ -33,14 +35,14 @@ def wait(stage: Stage, worker: Worker, target: Worker) -> None:
         hand(stage, target)
         worker.baton.acquire()
         return
-    seen = stage.steps
+    seen, looks = stage.steps, 0
     try:
         hand(stage, target)
-        while not worker.baton.acquire(timeout=stage.hang):
-            if seen == stage.steps:
+        while not worker.baton.acquire(timeout=stage.hang / _LOOKS):
+            seen, looks = stage.steps, looks + 1 if seen == stage.steps else 0
+            if looks == _LOOKS:
                 rescue(stage)
                 return
-            seen = stage.steps
     except BaseException:
         stage.aborting = True  # a signal's exception, which comes anywhere
         verdict, elsewhere = stage.verdict, stage.current is not worker

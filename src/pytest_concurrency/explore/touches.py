@@ -216,7 +216,7 @@ def advance(iterator: Any, *, shared: bool = False) -> Touches:
     if isinstance(iterator, ITERATORS):
         _sources(iterator, found, 3)
     if found and isinstance(iterator, GeneratorType):  # nobody else may advance it meanwhile
-        return Special.opening(*found)
+        return Special.opening(*found, runs=None)
     return tuple(found)
 
 
