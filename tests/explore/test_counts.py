@@ -11,7 +11,7 @@ from pytest_concurrency.explore.settings import Settings
 
 from .corpus import programs
 
-NAMES = ("a_lock_for_each_call", "check_then_act", "reader_takes_another_lock")
+NAMES = ("a_lock_for_each_call", "executor_loses_an_update", "reader_takes_another_lock")
 
 
 def plays(body):
@@ -42,7 +42,7 @@ def queue_of_one(run):
 
 def bodies():
     known = {program.name: program.body for program in programs("buggy")}
-    return {name: known[name] for name in NAMES if name in known} | {"queue": queue_of_one}
+    return {name: known[name] for name in NAMES} | {"queue": queue_of_one}
 
 
 def counts():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, final
 
@@ -31,6 +31,8 @@ def start(self: threading.Thread) -> None:
         msg = "threads can only be started once"
         raise RuntimeError(msg)
     stage.operate(("start", *caller(2)), ())
+    if _idle(self):
+        _put_in_order(inner._args[0]())  # noqa: SLF001
     inner._started._flag = True  # noqa: SLF001
     worker = stage.start(lambda: _run(inner, stage))
     worker.daemon = self.daemon or _idle(self)
@@ -65,6 +67,27 @@ def _idle(thread: Any) -> bool:
     return "concurrent.futures.thread" in getattr(
         getattr(thread, "_target", None), "__module__", ""
     )
+
+
+@final
+class _InOrder(set[Any]):
+    """The threads of an executor, which joins them one by one, in the order of their start.
+
+    That of a set depends on where they lie in memory, and so differs from play to play.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(sorted(super().__iter__(), key=_order))
+
+
+def _order(thread: Any) -> int:
+    held = getattr(thread, _WORKER, None)
+    return 0 if held is None else int(held[1].number)
+
+
+def _put_in_order(executor: Any) -> None:
+    if type(getattr(executor, "_threads", None)) is set:
+        executor._threads = _InOrder(executor._threads)  # noqa: SLF001
 
 
 def _run(thread: Any, stage: Stage) -> None:
