@@ -294,3 +294,14 @@ def test_until_decided_refuses_an_empty_budget():
         PerfTimer().until_decided("p95 < 50ms", max_calls=0)
 
     assert str(refused.value) == ("until_decided(max_calls=0): a budget of calls is at least 1.")
+
+
+@pytest.mark.parametrize("most", [2.5, "9", True])
+def test_until_decided_refuses_a_budget_that_is_no_number_of_calls(most):
+    """Half a call cannot be made."""
+    with pytest.raises(UsageError) as refused:
+        PerfTimer().until_decided("p95 < 50ms", max_calls=most)
+
+    assert str(refused.value) == (
+        f"until_decided(max_calls={most!r}): it is not a whole number. Write max_calls=500."
+    )

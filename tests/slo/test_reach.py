@@ -71,7 +71,8 @@ def test_reach_grows_with_the_swings() -> None:
     """Calls whose level changes reach further than calls that keep it."""
     assert reach([100] * 7) == reach([100] * 80) == 4
     assert reach([100] * 40 + [150] * 40) == pytest.approx(1.5**8)
-    assert reach([0] * 40 + [3] * 40) == 3**8
+    assert reach([100] * 40 + [200] * 40) == 1 + 64 * (2 - 1)
+    assert reach([0] * 40 + [3] * 40) == 1 + 64 * (3 - 1)
     assert reach([100] * 20 + [150] * 20) == pytest.approx(1.5**8)
 
 

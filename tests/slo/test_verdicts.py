@@ -2,6 +2,7 @@
 
 import random
 from array import array
+from fractions import Fraction
 
 import pytest
 
@@ -485,3 +486,30 @@ def test_a_budget_says_what_is_left():
     assert error_budget(verdict("success >= 95%")).allowed == 20.0
     assert error_budget(verdict("errors <= 0%")).burn_rate == float("inf")
     assert error_budget(verdict("errors <= 0%", errors=0, latency=Samples())).burn_rate == 0.0
+
+
+@pytest.mark.parametrize(
+    ("duration", "wrong"),
+    [
+        (-1.0, "-1.0 is negative. A duration is zero or more."),
+        (
+            float("nan"),
+            "nan is not a length of time. Write a finite number of seconds.",
+        ),
+        ("fast", "'fast' is not a duration. Write '50ms' or '50s'."),
+        (None, "None is not a duration. Write seconds as a number, or '50ms'."),
+    ],
+)
+def test_what_is_no_duration_is_refused(duration, wrong):
+    """A duration that cannot be is an error, not the best of all calls."""
+    with pytest.raises(UsageError) as refused:
+        assert_slo([0.1, duration], "max < 1s")
+
+    assert str(refused.value) == f"assert_slo: {wrong}"
+
+
+def test_durations_of_other_numbers_count():
+    """Fractions, as numbers of other packages do, stand for seconds too."""
+    [verdict] = assert_slo([Fraction(1, 10)], "max < 1s")
+
+    assert verdict.interval.value == 100_000_000

@@ -146,6 +146,9 @@ def decide(
     default = _QUICK_SECONDS if decision.policy.is_quick else _SECONDS
     budget_ns = duration_ns(default if seconds is None else seconds, where="until_decided(seconds)")
     most = _MOST_CALLS if max_calls is None else max_calls
+    if isinstance(most, bool) or not isinstance(most, int):
+        msg = f"until_decided(max_calls={most!r}): it is not a whole number. Write max_calls=500."
+        raise UsageError(msg)
     if most < 1:
         msg = f"until_decided(max_calls={most!r}): a budget of calls is at least 1."
         raise UsageError(msg)

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from pytest_concurrency.errors import UsageError, is_on_purpose
 from pytest_concurrency.slo.noise import Noise
 from pytest_concurrency.slo.objectives import Objective
+from pytest_concurrency.slo.quantities import duration_ns
 from pytest_concurrency.slo.samples import Samples, merge_samples
 
 __tracebackhide__ = is_on_purpose
@@ -282,7 +283,9 @@ def _of_durations(source: HasDurations) -> Evidence:
 
 
 def _of_seconds(durations: Iterable[float]) -> Evidence:
-    return _of_samples(Samples(ns=array("q", [round(each * 1e9) for each in durations])))
+    return _of_samples(
+        Samples(ns=array("q", [duration_ns(each, where="assert_slo") for each in durations]))
+    )
 
 
 _READERS: Final[tuple[tuple[Any, Callable[[Any], Evidence]], ...]] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final, Literal
 
 from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
@@ -174,7 +175,7 @@ def duration_ns(value: float | str, *, where: str = "duration") -> int:
     """
     if isinstance(value, str):
         nanoseconds = parse_quantity(value, where=where, kind="duration").value
-    elif isinstance(value, bool) or not isinstance(value, int | float):
+    elif isinstance(value, bool) or not isinstance(value, Real):
         raise _usage(where, f"{value!r} is not a duration. Write seconds as a number, or '50ms'")
     else:
         nanoseconds = value * 1e9

@@ -18,6 +18,7 @@ _DRIFTS: Final = 2.5
 _RETURNS: Final = 4.0
 _POWER_OF_DRIFT: Final = 8
 _POWER_OF_RETURN: Final = 2
+_LONGER: Final = 64
 _LEAST: Final = 4.0
 
 
@@ -26,12 +27,13 @@ def reach(samples: Sequence[int]) -> float:
 
     It is a power of the factor between the highest and the lowest median of some stretches of
     the calls, and at least four. Something that drifts by a factor while it is watched needs
-    about 64 times as long to drift by the eighth power of it. Something that comes back again and
+    about 64 times as long to drift by the eighth power of it, or by 64 times as much if it keeps
+    its pace, whichever is less. Something that comes back again and
     again has shown how far it goes, and the second power suffices; which of the two it is shows
     in sixteen stretches, where there are calls enough for so many.
 
     >>> reach([100] * 80), reach([100] * 40 + [200] * 40), reach([100, 100, 100, 100, 200] * 16)
-    (4.0, 256.0, 4.0)
+    (4.0, 65.0, 4.0)
     """
     stretches = _MANY if len(samples) >= _LONG_ENOUGH * _MANY else _FEW
     length = len(samples) // stretches
@@ -43,7 +45,7 @@ def reach(samples: Sequence[int]) -> float:
     ]
     swing = max(medians) / min(medians)
     power = _power(medians, swing) if stretches == _MANY else _POWER_OF_DRIFT
-    return float(max(_LEAST, swing**power))
+    return float(max(_LEAST, min(swing**power, 1 + _LONGER * (swing - 1))))
 
 
 def _power(medians: Sequence[int], swing: float) -> float:
