@@ -71,7 +71,7 @@ class Waits:
         self._append = waits_ns.append
         self._usage: Callable[[int], Any] = getrusage
         self._who = RUSAGE_THREAD
-        self._before, self._read_ns = b"", 0
+        self._before, self._read_ns = b"", -SETTLED_NS - 1  # never yet
         self._switches: Any = None
 
     def begin(self) -> int:
