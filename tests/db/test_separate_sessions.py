@@ -238,6 +238,66 @@ def test_names_that_are_no_names_are_refused(lite, names):
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"timeout": "3s"},
+            (
+                "separate_sessions(timeout='3s'): the timeout is a number of seconds > 0. "
+                "Write timeout=10."
+            ),
+        ),
+        (
+            {"timeout": -1},
+            (
+                "separate_sessions(timeout=-1): the timeout is a number of seconds > 0. "
+                "Write timeout=10."
+            ),
+        ),
+        (
+            {"timout": 3},
+            "separate_sessions(timout=...): no session has that option. Write timeout=...",
+        ),
+        (
+            {"engine": None},
+            (
+                "separate_sessions(engine=...): None is no engine. "
+                "Give database.engine() or create_engine(url)."
+            ),
+        ),
+        (
+            {"engine": "sqlite:///app.db"},
+            (
+                "separate_sessions(engine=...): 'sqlite:///app.db' is no engine. "
+                "Give database.engine() or create_engine(url)."
+            ),
+        ),
+    ],
+)
+def test_options_that_are_none_are_refused(lite, options, message):
+    """Before anything is opened, so that nothing is left."""
+    with pytest.raises(UsageError) as caught:
+        separate_sessions(2, **{"engine": lite.engine(), **options})
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("what", [None, 5, ["SELECT 1"]])
+def test_step_of_nothing_is_refused(lite, what):
+    """A step that only fails for want of a statement would be a pass to those who expect none."""
+    with (
+        separate_sessions("ann", engine=lite.engine()) as (ann,),
+        pytest.raises(UsageError) as caught,
+    ):
+        ann.start(what)
+
+    assert str(caught.value).splitlines()[0] == (
+        f"session 'ann': start({what!r}) is no statement, SQL or function. "
+        "Write start('SELECT 1'), or start(function) for a call of function(session)."
+    )
+
+
 def test_error_carries_the_timeline(lite):
     """What leaves the block as an error says what was sent, by whom, in which order."""
 

@@ -146,6 +146,29 @@ def test_engine_of_the_project_is_used(suite):
     assert ran.outcomes == {"passed": 1}
 
 
+def test_engine_that_is_none_is_refused(suite):
+    """A fixture that forgot to return."""
+    ran = suite(
+        """
+        import pytest
+
+        @pytest.fixture
+        def database_engine(database):
+            database.engine()
+
+        def test_any(separate_sessions):
+            pass
+        """,
+        conftest=MODELS + METADATA,
+    )
+
+    assert ran.outcomes == {"errors": 1}
+    assert (
+        "UsageError: database_engine: None is no engine. "
+        "Give database.engine() or create_engine(url)."
+    ) in ran.text
+
+
 def test_engine_of_a_session_is_watched_in_every_test(suite):
     """An engine that outlives the test is looked at when the test ends."""
     ran = suite(

@@ -1,10 +1,79 @@
-"""What to say to those who take sessions before they are open, or for one session."""
+"""What to say to those who open sessions with what is none of it, or take them before that."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+import reprlib
+from collections.abc import Container, Mapping
 
+from pytest_concurrency.db.drivers import sync_engine
 from pytest_concurrency.errors import UsageError, nearest
+
+
+def check_engine(engine: object, where: str) -> None:
+    """Refuse what is no engine.
+
+    Args:
+        engine: What was given.
+        where: What gave it.
+
+    Raises:
+        UsageError: It is none.
+    """
+    __tracebackhide__ = True
+    found = sync_engine(engine)
+    if not (hasattr(found, "pool") and hasattr(found, "dialect")):
+        given = reprlib.repr(engine)
+        msg = f"{where}: {given} is no engine. Give database.engine() or create_engine(url)."
+        raise UsageError(msg)
+
+
+def check_options(timeout: object, options: Mapping[str, object]) -> None:
+    """Refuse a time-out that is none, and options that no session has.
+
+    Raises:
+        UsageError: There is one.
+    """
+    __tracebackhide__ = True
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or timeout <= 0:  # type: ignore[operator]
+        msg = (
+            f"separate_sessions(timeout={timeout!r}): the timeout is a number of seconds > 0. "
+            "Write timeout=10."
+        )
+        raise UsageError(msg)
+    if not options:
+        return
+    import inspect
+
+    from sqlalchemy.orm import Session
+
+    known = [*list(inspect.signature(Session).parameters)[1:], "timeout", "engine"]
+    for name in options:
+        if name not in known:
+            guess = nearest(name, known) or "expire_on_commit"
+            msg = f"separate_sessions({name}=...): no session has that option. Write {guess}=..."
+            raise UsageError(msg)
+
+
+def check_step(name: str, what: object) -> None:
+    """Refuse a step that is nothing to execute and nothing to call.
+
+    Args:
+        name: The session's name.
+        what: What was to start.
+
+    Raises:
+        UsageError: It is none.
+    """
+    __tracebackhide__ = True
+    from sqlalchemy.sql import Executable
+
+    if not isinstance(what, str | Executable) and not callable(what):
+        msg = (
+            f"session {name!r}: start({reprlib.repr(what)}) is no statement, SQL or function. "
+            f"Write start('SELECT 1'), or start(function) for a call of function(session)."
+        )
+        raise UsageError(msg)
 
 
 def call_of(names: tuple[str, ...]) -> str:

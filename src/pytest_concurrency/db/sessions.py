@@ -20,7 +20,7 @@ from pytest_concurrency.db.closing import (
     verify,
 )
 from pytest_concurrency.db.connection import current_worker
-from pytest_concurrency.db.opening import named, no_attribute, not_open
+from pytest_concurrency.db.opening import check_engine, check_options, named, no_attribute, not_open
 from pytest_concurrency.db.scope import Scope
 from pytest_concurrency.db.watch import NAME_OPTION, EngineWatch
 from pytest_concurrency.errors import BrokenPromise, UsageError
@@ -72,6 +72,9 @@ def separate_sessions(
         timeout: How many seconds a step may neither end nor wait for a lock.
         options: Passed to each ``Session``, such as ``expire_on_commit=False``.
     """
+    __tracebackhide__ = True
+    check_engine(engine, "separate_sessions(engine=...)")
+    check_options(timeout, options)
     scope = Scope(engine, watch=watch, timeout=timeout)
     wanted = _names(names)
     if drivers.is_async(engine):

@@ -16,6 +16,7 @@ from sqlalchemy.engine import CursorResult, Result
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ClauseElement, Executable
 
+from pytest_concurrency.db.opening import check_step
 from pytest_concurrency.db.ownership import Ownership
 from pytest_concurrency.db.place import calling_place, started_at
 from pytest_concurrency.db.statement import sql_text
@@ -95,6 +96,8 @@ class GuardedSession(Session):
         return self._active_step()
 
     def _begin_step(self, kind: type[Step | AsyncStep], what: object) -> Step | AsyncStep:
+        __tracebackhide__ = True
+        check_step(self.name, what)
         if (text := self._step_after_settling()) is not None:
             raise UsageError(self._ownership.still_in(text))
         self._scope.prepare_to_look()
@@ -131,6 +134,7 @@ class WorkerSession(GuardedSession):
             args: For a statement, its parameters; for a function, what follows the session.
             kwargs: For a function, its keyword arguments.
         """
+        __tracebackhide__ = True
         step = self._begin_step(Step, what)
         if not isinstance(step, Step):  # pragma: no cover  (narrows the type)
             raise TypeError

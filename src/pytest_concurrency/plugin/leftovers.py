@@ -39,9 +39,12 @@ def watched(item: pytest.Item, engine: Any, request: Any) -> EngineWatch:
         engine: A sync or an async engine.
         request: What leads the fixture, or its definition: at whose end the engine is looked at.
     """
+    __tracebackhide__ = True
     from pytest_concurrency.db.drivers import sync_engine
+    from pytest_concurrency.db.opening import check_engine
     from pytest_concurrency.db.watch import EngineWatch
 
+    check_engine(engine, "database_engine")
     watches = item.stash.setdefault(watches_key, [])
     for watch in watches:
         if watch.engine is sync_engine(engine):
