@@ -781,3 +781,33 @@ def test_hint_of_a_pool_says_how_far_it_was_tried():
         "Held together, test_failure_texts.py:+5 to _texts.py:+6 in both workers removes it "
         "(0 of N schedules with up to 1 preemption fail)."
     ) in told or "removes it (0 of N schedules fail)." in told
+
+
+def test_repr_that_changes_what_it_shows_changes_no_schedule():
+    """What is shown is shown once more without it, and the timeline stays."""
+
+    class Remembered:
+        def __init__(self):
+            self.text, self.count, self.log = None, 0, []
+
+        def __repr__(self):
+            self.text = "shown"
+            return self.text
+
+        def add(self):
+            self.log.append(self)
+            count = self.count
+            if self.text is None:
+                self.count = count + 1
+            else:
+                self.count = 2
+
+    def body(run):
+        remembered = Remembered()
+        run(remembered.add, remembered.add)
+        assert remembered.count == 2
+
+    text = _text(body)
+
+    assert "reads count = 0" in text
+    assert "count: 1 -> 1\n    <- worker 1's write is lost" in text

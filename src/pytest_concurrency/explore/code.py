@@ -137,6 +137,7 @@ class CodeProgram:
         self._thread_locals: ThreadLocals | None = None
         self._profile: Any = None
         self.together: Sequence[Region] = ()
+        self.plain = False
 
     def __enter__(self) -> Self:
         """Begin to watch the code."""
@@ -180,7 +181,7 @@ class CodeProgram:
         stage.starts, stage.eager = self._starts, explain
         explanation = None
         if explain:
-            explanation = Explanation(stage.trace, self._scope.has)
+            explanation = Explanation(stage.trace, self._scope.has, plain=self.plain)
             stage.watch = explanation.watch
         stage.enter, stage.leave = self._enter_worker, self._leave_worker
         try:

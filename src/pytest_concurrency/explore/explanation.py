@@ -14,7 +14,7 @@ from typing import Any, final
 from pytest_concurrency.explore.calls import Called
 from pytest_concurrency.explore.kinds import CACHED
 from pytest_concurrency.explore.memory import NOTHING, UNKNOWN, slot
-from pytest_concurrency.explore.naming import name_of, place, shown, source
+from pytest_concurrency.explore.naming import name_of, place, plainly, shown, source
 from pytest_concurrency.explore.points import Point, callee_of
 from pytest_concurrency.explore.program import Event, Place, Touch, Trace
 from pytest_concurrency.explore.workers import Worker
@@ -29,20 +29,28 @@ _VALUE = 2
 class Explanation:
     """Watches a stage and writes an event for each step, before the step is made."""
 
-    def __init__(self, trace: Trace, own: Callable[[CodeType], bool]) -> None:
+    def __init__(
+        self, trace: Trace, own: Callable[[CodeType], bool], *, plain: bool = False
+    ) -> None:
         """Write events into a trace.
 
         Args:
             trace: Where to.
             own: Tells code under test from the rest.
+            plain: Whether values are shown without running code of theirs.
         """
+        self._plain = plain
         self._trace = trace
         self._own = own
         self._after: dict[int, tuple[int, Callable[[], str]]] = {}
 
     def watch(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
         """Take note of a step about to be made; the one before it, whoever's it was, is over."""
-        self.finish()
+        with plainly(self._plain):
+            self._watch(worker, label, touches)
+
+    def _watch(self, worker: Worker, label: Hashable, touches: tuple[Touch, ...]) -> None:
+        self._finish_all()
         frame = self._frame(label)
         wrote = any(write for _, write in touches)
         does = ""
@@ -66,6 +74,10 @@ class Explanation:
 
     def finish(self) -> None:
         """Write down what was left open."""
+        with plainly(self._plain):
+            self._finish_all()
+
+    def _finish_all(self) -> None:
         for worker in list(self._after):
             self._finish(worker)
 
@@ -77,7 +89,7 @@ class Explanation:
         self._trace.events[at] = replace(self._trace.events[at], does=say())
 
     def _frame(self, label: Hashable) -> FrameType | None:
-        frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+        frame: FrameType | None = sys._getframe(3)  # noqa: SLF001
         if isinstance(label, Point):
             while frame is not None and frame.f_code is not label.code:
                 frame = frame.f_back

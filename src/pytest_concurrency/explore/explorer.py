@@ -163,6 +163,15 @@ def _why(
     return why.told, hint(program, trace, settings, why) or ""
 
 
+def _replayed(program: Program, legs: Sequence[tuple[int, int]], *, explain: bool) -> Trace:
+    """Play a schedule that fails again, in detail; what shows values may not change them."""
+    trace = program.play(Plan(legs), explain=explain)
+    if trace.ending.kind == "passed" and hasattr(program, "plain"):
+        program.plain = True
+        trace = program.play(Plan(legs), explain=explain)
+    return trace
+
+
 def _explained(
     program: Program, settings: Settings, failed: Failed, effort: _Effort
 ) -> BaseException:
@@ -178,7 +187,7 @@ def _explained(
     trace, held = failed.trace, ""
     if not trace.stuck:
         legs = [(leg.worker, leg.points) for leg in failed.legs]
-        trace = program.play(Plan(legs), explain=trace.ending.kind != "hang")
+        trace = _replayed(program, legs, explain=trace.ending.kind != "hang")
         if trace.ending.kind == "passed":
             trace = failed.trace
         told, held = _why(program, settings, failed.legs, trace, effort.first)

@@ -7,6 +7,8 @@ import reprlib
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import islice
 from pathlib import PurePath
 from types import FrameType, ModuleType
@@ -14,10 +16,36 @@ from typing import Any, TypeAlias
 
 Same: TypeAlias = Callable[[Any], bool]
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 32
 _MANY = 1_000
-_SHORT.maxlist = _SHORT.maxdict = _SHORT.maxset = _SHORT.maxtuple = _SHORT.maxdeque = 4
+
+
+class _Short(reprlib.Repr):
+    """Writes values shortly; those of classes by their names, if it is to run no code of theirs."""
+
+    def __init__(self, *, runs: bool) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 32
+        self.maxlist = self.maxdict = self.maxset = self.maxtuple = self.maxdeque = 4
+        self._runs = runs
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if self._runs or type(x).__module__ == "builtins":
+            return super().repr_instance(x, level)
+        return f"<{type(x).__name__}>"
+
+
+_SHORT, _PLAIN = _Short(runs=True), _Short(runs=False)
+_PLAINLY: ContextVar[bool] = ContextVar("plainly", default=False)
+
+
+@contextmanager
+def plainly(yes: bool) -> Iterator[None]:  # noqa: FBT001 - whether to, not how
+    """Run no ``__repr__`` of the code under test: some change what they show."""
+    before = _PLAINLY.set(yes)
+    try:
+        yield
+    finally:
+        _PLAINLY.reset(before)
 
 
 def shown(value: Any) -> str:
@@ -30,7 +58,7 @@ def shown(value: Any) -> str:
     if type(value).__repr__ is plain:
         return f"<{type(value).__name__}>"
     try:
-        return _SHORT.repr(value).replace("\n", " ")
+        return (_PLAIN if _PLAINLY.get() else _SHORT).repr(value).replace("\n", " ")
     except Exception:  # noqa: BLE001 - a broken repr must not hide the failure
         return f"<{type(value).__name__}>"
 
@@ -117,35 +145,44 @@ def _qualified(name: str, frame: FrameType) -> str:
 
 def _held(owner: Any, same: Same) -> str | None:
     """Say how an object is reached from one that holds it: as an item, or as an attribute."""
-    return next((way for way, value in _parts(owner) if same(value)), None)
+    return next((_way(key, as_is) for key, value, as_is in _parts(owner) if same(value)), None)
 
 
 def _inside(owner: Any, same: Same) -> str | None:
-    for way, value in _parts(owner):
+    for key, value, as_is in _parts(owner):
         if not isinstance(value, (type, ModuleType)):
             held = _held(value, same)
             if held is not None and held.startswith((".", "[")):
-                return f"{way}{held}"
+                return f"{_way(key, as_is)}{held}"
     return None
 
 
-def _parts(owner: Any) -> Iterator[tuple[str, Any]]:
-    """Go through what an object holds, without running code of its own."""
+def _way(key: Any, as_is: bool) -> str:  # noqa: FBT001 - as `_parts` has it
+    return str(key) if as_is else f"[{shown(key)}]"
+
+
+def _parts(owner: Any) -> Iterator[tuple[Any, Any, bool]]:
+    """Go through what an object holds, without running code of its own.
+
+    Yields:
+        How it is reached, what it is, and whether the first is a text already; else it is a key,
+        whose own code makes the text.
+    """
     if isinstance(owner, (dict, list, tuple, deque)):
         numbered: Any = dict.items(owner) if isinstance(owner, dict) else enumerate(owner)
         for key, value in islice(list(numbered), _MANY):
-            yield f"[{shown(key)}]", value
+            yield key, value, False
     if type(owner).__module__ in _HOLDERS:
         return
     if not isinstance(owner, type):
         names = getattr(owner, "__dict__", None)
         if isinstance(names, dict):
-            yield from ((f".{key}", value) for key, value in list(names.items()))
-        yield from ((f".{key}", getattr(owner, key, None)) for key in _slots(owner))
+            yield from ((f".{key}", value, True) for key, value in list(names.items()))
+        yield from ((f".{key}", getattr(owner, key, None), True) for key in _slots(owner))
     for kind in (owner if isinstance(owner, type) else type(owner)).__mro__:
         if kind.__module__ not in sys.stdlib_module_names:
             for key, value in list(vars(kind).items()):
-                yield f"{kind.__name__}.{key}", value
+                yield f"{kind.__name__}.{key}", value, True
 
 
 def _slots(owner: Any) -> list[str]:

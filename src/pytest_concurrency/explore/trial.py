@@ -121,6 +121,15 @@ class Trial:
     def together(self, regions: Sequence[Region]) -> None:
         self._program.together = regions
 
+    @property
+    def plain(self) -> bool:
+        """Whether values are shown without running code of theirs."""
+        return getattr(self._program, "plain", False)
+
+    @plain.setter
+    def plain(self, yes: bool) -> None:
+        self._program.plain = yes
+
     def set(self, case: Case) -> None:
         """Play this case from now on."""
         self.case = case

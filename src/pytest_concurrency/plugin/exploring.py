@@ -133,7 +133,7 @@ def explore_body(item: pytest.Function) -> bool:
 
     reason = refusal(item)
     if reason is not None:
-        pytest.fail(f"{item.nodeid}: @pytest.mark.interleave: {reason}", pytrace=False)
+        _refuse(item, reason)
     from pytest_concurrency.errors import BrokenPromise
     from pytest_concurrency.plugin.pointing import raise_at_test
     from pytest_concurrency.run.place import raised_at
@@ -145,6 +145,11 @@ def explore_body(item: pytest.Function) -> bool:
             raise
         raise_at_test(item, error, marker="interleave")
     return True
+
+
+def _refuse(item: pytest.Item, reason: str) -> None:
+    # Not hidden: where every frame is, pytest adds that all are.
+    pytest.fail(f"{item.nodeid}: @pytest.mark.interleave: {reason}", pytrace=False)
 
 
 def _body(item: pytest.Function) -> Callable[[Any], object]:
