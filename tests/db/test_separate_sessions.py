@@ -256,8 +256,8 @@ def test_names_that_are_no_names_are_refused(lite, names):
             ),
         ),
         (
-            {"timout": 3},
-            "separate_sessions(timout=...): no session has that option. Write timeout=...",
+            {"time_out": 3},
+            "separate_sessions(time_out=...): no session has that option. Write timeout=...",
         ),
         (
             {"engine": None},
