@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from pytest_concurrency.explore import memory
 from pytest_concurrency.explore.bytecode import argument, instructions, lines
+from pytest_concurrency.explore.memory import Readers
+from pytest_concurrency.explore.points import Decoder
+from pytest_concurrency.explore.scope import Scope
 
 
 def codes(code):
@@ -67,3 +71,35 @@ def test_numbers_beyond_a_byte_are_read_whole():
     found = [argument(code, one) for one in instructions(code) if one.name == "LOAD_ATTR"]
 
     assert found == [f"name_{i}" for i in range(600)]
+
+
+def kinds_of(function):
+    return [point.kind for point in Decoder(Scope()).points(function.__code__).values()]
+
+
+def test_addition_of_a_number_is_no_point():
+    """No container is changed by one in place; by what is not known to be one, it may be."""
+
+    def adds(state):
+        state.value += 1
+
+    def multiplies(state):
+        state.value *= 2
+
+    def chooses(state, other):
+        state.value += other if state else 1
+
+    assert kinds_of(adds) == ["attribute-read", "attribute-write"]
+    assert kinds_of(multiplies) == ["attribute-read", "update", "attribute-write"]
+    assert "update" in kinds_of(chooses)
+
+
+def test_readers_forget_others_when_they_are_many(monkeypatch):
+    """One reader is kept for each place of a frame, up to a limit."""
+    monkeypatch.setattr(memory, "_MOST", 2)
+    readers, here = Readers(), id(sys._getframe())
+
+    made = [readers[here + 16 * number] for number in range(4)]
+
+    assert len(readers) == 1
+    assert readers[here + 48] is made[3]

@@ -260,10 +260,7 @@ def event_class(real: type[Any]) -> type[Any]:
             _event_step(self, lambda: _raise_flag(self), write=True)
 
         def clear(self) -> None:
-            def clear() -> None:
-                self._flag = False
-
-            _event_step(self, clear, write=True)
+            _event_step(self, lambda: setattr(self, "_flag", False), write=True)
 
         def wait(self, timeout: float | None = None) -> bool:
             stage = here()

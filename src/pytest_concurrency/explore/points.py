@@ -9,6 +9,7 @@ from __future__ import annotations
 import dis
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from types import CodeType, FrameType
 from typing import Any, Final, final
 
@@ -106,12 +107,10 @@ class Decoder:
         deep = depths(code, steps) if deep is None else deep
         base = _places_of_locals(code)
         found: dict[int, Point] = {}
-        at_line = lines(code)
-        line = code.co_firstlineno
+        at_line, line = lines(code), code.co_firstlineno
         start: int | None = None
         names: tuple[str, ...] = ()
-        targets = {step.target for step in steps}
-        before: Instruction | None = None
+        additions = _additions(code, steps)
         for step in steps:
             offset = step.offset if start is None else start
             start = offset if step.name == "EXTENDED_ARG" else None
@@ -121,11 +120,8 @@ class Decoder:
                 names = code.co_consts[step.number or 0]
             elif step.name == "CALL":
                 names = ()
-            right, before = before, step
             depth = deep.get(step.offset)
-            if depth is None or step.name not in _BUILD:
-                continue
-            if right is not None and offset not in targets and _adds_number(code, right, step):
+            if depth is None or step.name not in _BUILD or step.offset in additions:
                 continue
             about, number = argument(code, step), step.number or 0
             one = Found(offset, step.name, about, number, line, base + depth, said)
@@ -145,14 +141,18 @@ class Decoder:
         return Point(one, code, look, kind, places, early=self._looks.early(one, kind, look))
 
 
-def _adds_number(code: CodeType, right: Instruction, step: Instruction) -> bool:
-    """Whether an instruction changes what is on its left by a number, which no container lets."""
-    return (
-        step.name == "BINARY_OP"
+def _additions(code: CodeType, steps: Sequence[Instruction]) -> set[int]:
+    """Return where something is changed by a number, which no container lets."""
+    targets = {step.target for step in steps}
+    return {
+        step.offset
+        for right, step in pairwise(steps)
+        if step.name == "BINARY_OP"
         and right.name == "LOAD_CONST"
         and type(code.co_consts[right.number or 0]) in _NUMBERS
         and step.number != _MULTIPLIES
-    )
+        and step.offset not in targets
+    }
 
 
 def callee_of(point: Point) -> Callable[[FrameType], Called]:

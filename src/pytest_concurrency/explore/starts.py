@@ -54,10 +54,7 @@ def _code(call: Any) -> CodeType | None:
 
 def _first_act(code: CodeType) -> int:
     """Return where the first instruction is that may do more than fetch a value."""
-    for step in instructions(code):
-        if step.name not in _FETCHING:
-            return step.offset
-    return 0
+    return next((one.offset for one in instructions(code) if one.name not in _FETCHING), 0)
 
 
 _FETCHING: Final = frozenset(
