@@ -402,6 +402,18 @@ def test_loop_passes(body):
     assert explored(body, schedules=100).schedules > 1
 
 
+def test_loop_tells_that_a_worker_was_made_to_yield():
+    """A worker that only looks makes orders without end: nothing is complete, and that is said."""
+    found = explored(looking_again_and_again)
+
+    assert found.complete is None
+    (note,) = found.notes
+    assert note == (
+        "A worker went on for 200 points while others could run, and was made to let them: a "
+        "loop that waits has orders without end. Wait with an Event, a Condition or sleep()."
+    )
+
+
 def test_loop_is_complete_where_it_can_be():
     """A small program is explored in all its orders."""
     assert explored(lock).exhausted

@@ -19,7 +19,7 @@ from pytest_concurrency.explore.program import BODY, Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.scope import Scope
 from pytest_concurrency.explore.settings import Settings
-from pytest_concurrency.explore.tasks import TaskStage
+from pytest_concurrency.explore.tasks import PATIENCE, TaskStage
 
 _TOGETHER = 2
 """The body and one worker: too few to come in different orders."""
@@ -89,6 +89,7 @@ class TaskProgram:
         self._footprints = Footprints(self._scope)
         self._always = looks == "always"
         self.most_together = 0
+        self.patience = PATIENCE
 
     def __enter__(self) -> Self:
         """Begin; nothing outside a play is touched, unless it pays to look into the code."""

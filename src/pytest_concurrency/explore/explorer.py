@@ -24,7 +24,7 @@ from pytest_concurrency.explore.shrink import Shrink
 from pytest_concurrency.run.place import without_our_frames
 
 _SPUN = (
-    f"A worker went on for {SPIN:,} points while others could run, and was made to let them: a "
+    "A worker went on for {points:,} points while others could run, and was made to let them: a "
     "loop that waits has orders without end. Wait with an Event, a Condition or sleep()."
 )
 _PASSED_THROUGH = ("Skipped", "Exit", "OnALoop", "BdbQuit")
@@ -80,7 +80,7 @@ def explore(program: Program, settings: Settings) -> Exploration:
                 explained = _explained(program, settings, shrunk, effort)
             raise without_our_frames(explained)
         search.differed = search.differed or left_over(program, search.first)
-    return _report(search, tuple(notes), began)
+    return _report(search, tuple(notes), began, getattr(program, "patience", SPIN))
 
 
 def _replay(program: Program, text: str, source: str, notes: list[str]) -> Failed | None:
@@ -212,14 +212,14 @@ def _explained(
     return error
 
 
-def _report(search: Search, notes: tuple[str, ...], began: float) -> Exploration:
+def _report(search: Search, notes: tuple[str, ...], began: float, patience: int) -> Exploration:
     points: dict[int, int] = {}
     for worker in search.first.workers if search.first is not None else ():
         points[worker] = points.get(worker, 0) + 1
     if search.differed is not None:
         notes = (*notes, search.differed)
     if search.spun:
-        notes = (*notes, _SPUN)
+        notes = (*notes, _SPUN.format(points=patience))
     whole = search.complete >= 0 and not search.spun and search.differed is None
     return Exploration(
         schedules=search.plays,

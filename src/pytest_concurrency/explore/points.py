@@ -96,13 +96,7 @@ class Decoder:
         steps: Sequence[Instruction] | None = None,
         deep: Mapping[int, int] | None = None,
     ) -> dict[int, Point]:
-        """Return the points of a code object by offset.
-
-        Args:
-            code: The code.
-            steps: Its instructions, if they have been read.
-            deep: How many values are on the stack before each of them, if that is known.
-        """
+        """Return the points of a code object by offset, from its instructions if they were read."""
         steps = instructions(code) if steps is None else steps
         deep = depths(code, steps) if deep is None else deep
         base = _places_of_locals(code)

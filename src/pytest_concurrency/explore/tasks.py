@@ -21,7 +21,9 @@ from pytest_concurrency.explore.watch import watched
 from pytest_concurrency.explore.witness import Witness
 
 _ALL = (EVERYTHING,)
-_SPIN = 200
+PATIENCE = 200
+"""How many steps a worker makes on end while others can run, before it is made to let them."""
+
 _ENDLESS = 10_000
 
 
@@ -234,7 +236,7 @@ class TaskStage:
         if self._steps > _ENDLESS:
             raise Stopped(self._loop.lost() or endless(self._loop, self._explores, _ENDLESS))
         current = self._current if self._current in able else None
-        if current is not None and self._streak >= _SPIN and self._yield(able):
+        if current is not None and self._streak >= PATIENCE and self._yield(able):
             able = [each for each in able if each != current] or able
             current = None
         if current is None or self._left <= 0:
