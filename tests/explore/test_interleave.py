@@ -175,6 +175,22 @@ def test_budget_of_schedules_is_kept_and_said():
     assert str(found) == "stopped at the budget, 5 schedules"
 
 
+def test_a_thread_may_run_a_method_written_in_c():
+    """Such as ``append``, which belongs to no module."""
+
+    def body(_run):
+        rows = []
+        threads = [threading.Thread(target=rows.append, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert rows == [0, 1]
+
+    with pytest.raises(AssertionError):
+        interleave(body)
+
+
 def test_executor_race_needs_the_other_worker():
     """Two tasks of one executor are tried on two workers, though one could do both."""
 

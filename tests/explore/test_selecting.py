@@ -12,6 +12,8 @@ import pytest
 from pytest_concurrency.explore.failures import Deadlock
 from pytest_concurrency.explore.interleave import interleave
 
+_LONG = 300  # seconds: a slow machine looks as far as any
+
 
 class Counter:
     def __init__(self):
@@ -41,7 +43,7 @@ def test_a_loop_that_sleeps_lets_other_workers_run():
         assert counter.value == 2
 
     with pytest.raises(AssertionError):
-        interleave(body)
+        interleave(seconds=_LONG)(body)
 
 
 def test_a_loop_sees_the_time_that_passed():
@@ -58,7 +60,7 @@ def test_a_loop_sees_the_time_that_passed():
 
         run(sleep, lambda: counter.value)
 
-    assert interleave(body).exhausted
+    assert interleave(seconds=_LONG)(body).exhausted
     assert all(3600 <= seconds < 3601 for seconds in seen)
 
 
@@ -78,9 +80,9 @@ def test_functions_that_a_loop_gives_to_threads_are_ordered(method):
 
     if method == "increment":
         with pytest.raises(AssertionError):
-            interleave(body)
+            interleave(seconds=_LONG)(body)
     else:
-        interleave(schedules=50)(body)
+        interleave(schedules=50, seconds=_LONG)(body)
 
 
 def test_calls_to_the_loop_of_another_thread_are_ordered():
@@ -104,7 +106,7 @@ def test_calls_to_the_loop_of_another_thread_are_ordered():
         assert counter.value == 2
 
     with pytest.raises(AssertionError):
-        interleave(body)
+        interleave(seconds=_LONG)(body)
 
 
 def test_a_loop_that_nobody_stops_is_a_deadlock():
@@ -151,7 +153,7 @@ def test_a_loop_in_the_background_ends_with_the_body():
         threading.Thread(target=lambda: asyncio.run(forever()), daemon=True).start()
         run(counter.increment_locked, counter.increment_locked)
 
-    interleave(schedules=20)(body)
+    interleave(schedules=20, seconds=_LONG)(body)
 
 
 class Echo(socketserver.StreamRequestHandler):
@@ -188,7 +190,7 @@ def test_what_comes_from_outside_is_really_waited_for(server):
 
         run(lambda: (counter.increment_locked(), asyncio.run(ask())), counter.increment_locked)
 
-    interleave(schedules=5)(body)
+    interleave(schedules=5, seconds=_LONG)(body)
 
     assert found == [b"hello\n"] * len(found)
 
@@ -202,7 +204,7 @@ def test_selectors_are_put_back():
         counter = Counter()
         run(counter.increment_locked, lambda: asyncio.run(counter.increment_slowly(1)))
 
-    interleave(schedules=5)(body)
+    interleave(schedules=5, seconds=_LONG)(body)
 
     assert selectors.DefaultSelector.select is select
     assert asyncio.BaseEventLoop.call_soon_threadsafe is wake

@@ -64,9 +64,8 @@ def _run_raw(
 
 def _idle(thread: Any) -> bool:
     """Whether the thread belongs to an executor, which may leave it waiting for work."""
-    return "concurrent.futures.thread" in getattr(
-        getattr(thread, "_target", None), "__module__", ""
-    )
+    module = getattr(getattr(thread, "_target", None), "__module__", None)
+    return module == "concurrent.futures.thread"
 
 
 @final
