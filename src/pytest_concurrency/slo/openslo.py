@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeGuard
 
 from pytest_concurrency.errors import UsageError, is_on_purpose, nearest
 from pytest_concurrency.slo.grammar import parse_objective
@@ -102,8 +102,7 @@ def _objective_text(objective: Mapping[str, Any], where: str) -> str:
 
 
 def _target(objective: Mapping[str, Any], where: str) -> float:
-    target: Any = objective.get("target")
-    percent: Any = objective.get("targetPercent")
+    target, percent = objective.get("target"), objective.get("targetPercent")
     if target is None and percent is not None:
         if not _is_number(percent) or not 0 < percent < 100:  # noqa: PLR2004 - percent
             wrong = f"targetPercent {percent!r} is not between 0 and 100"
@@ -114,7 +113,7 @@ def _target(objective: Mapping[str, Any], where: str) -> float:
     return float(target)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
