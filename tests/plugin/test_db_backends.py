@@ -152,7 +152,7 @@ def test_option_chooses(suite, value):
             "sqlite://",
             (
                 "--concurrency-db: 'sqlite://' is a database of one connection: workers would share "
-                "it, lose writes, and can crash Python 3.11. Write --concurrency-db=memory."
+                "it, lose writes, and can crash Python. Write --concurrency-db=memory."
             ),
         ),
         (
