@@ -113,7 +113,7 @@ def test_mutant_without_locks_gives_one_shift_to_both(
     scenario = concurrent_edit_scenario
     monkeypatch.setattr(swaps, "take_lock", no_lock)
     monkeypatch.setattr(
-        swaps, "_assignment", lambda session, number: session.get(Assignment, number)
+        swaps, "lock_assignment", lambda session, number: session.get(Assignment, number)
     )
     with separate_sessions("ann", "bob") as (ann, bob):
         bob.get(Assignment, scenario.assignment)

@@ -423,7 +423,7 @@ def wish_for(number, owner, match):
 # --- a swap that fails ---
 
 
-@pytest.mark.parametrize("step", ["take_lock", "_assignment", "_taker", "_exchange"])
+@pytest.mark.parametrize("step", ["take_lock", "lock_assignment", "_taker", "_exchange"])
 def test_failing_swap_leaves_nothing_behind(sessions, swap_scenario, monkeypatch, step):
     """2.6: a swap that breaks down anywhere changes no row, and the next one is made."""
     before = State.of(sessions)
@@ -520,7 +520,7 @@ def without_locks(monkeypatch):
     """Take both locks of swaps away: that of the schedule and that of the row."""
     monkeypatch.setattr(swaps, "take_lock", no_lock)
     monkeypatch.setattr(
-        swaps, "_assignment", lambda session, number: session.get_one(Assignment, number)
+        swaps, "lock_assignment", lambda session, number: session.get_one(Assignment, number)
     )
 
 

@@ -23,7 +23,25 @@ def get_assignment(session: Session, assignment_id: int) -> Assignment:
     Raises:
         NotFound: There is none with this number.
     """
-    found = session.get(Assignment, assignment_id)
+    return _there(session.get(Assignment, assignment_id), assignment_id)
+
+
+def lock_assignment(session: Session, assignment_id: int, *, wait: bool = True) -> Assignment:
+    """Return an assignment as it is now, locked until the transaction ends.
+
+    Raises:
+        NotFound: There is none with this number.
+    """
+    locked = (
+        select(Assignment)
+        .where(Assignment.id == assignment_id)
+        .with_for_update(nowait=not wait)
+        .execution_options(populate_existing=True)
+    )
+    return _there(session.scalars(locked).one_or_none(), assignment_id)
+
+
+def _there(found: Assignment | None, assignment_id: int) -> Assignment:
     if found is None:
         detail = f"There is no assignment {assignment_id}."
         raise NotFound(detail, advice="List the assignments: GET /assignments.")
@@ -76,22 +94,13 @@ def edit_under_lock(
         NotFound: There is none with this number.
         BeingEdited: Somebody else is editing it, and this edit does not wait.
     """
-    locked = (
-        select(Assignment)
-        .where(Assignment.id == assignment_id)
-        .with_for_update(nowait=not wait)
-        .execution_options(populate_existing=True)
-    )
     try:
-        found = session.scalars(locked).one_or_none()
+        found = lock_assignment(session, assignment_id, wait=wait)
     except OperationalError as error:
         if wait or getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
         detail = f"Somebody else is editing assignment {assignment_id}."
         raise BeingEdited(detail, advice="Try again in a moment.") from error
-    if found is None:
-        detail = f"There is no assignment {assignment_id}."
-        raise NotFound(detail, advice="List the assignments: GET /assignments.")
     change(found)
     found.version += 1
     session.flush()

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from residency.domain.swaps import Shift, Taker, conflict
+from residency.services.assignments import lock_assignment
 from residency.services.errors import NotFound, SwapConflict
 from residency.store.locks import take_lock
 from residency.store.models import Absence, Assignment, Block, Person, ScheduleRun, SwapRequest
@@ -39,16 +40,9 @@ def request_swap(
     """
     take_lock(session, SCHEDULE_LOCK)
     owner, taker = _people(session, owner_id, taker_id)
-    given = _assignment(session, assignment_id)
-    back = _assignment(session, return_assignment_id) if return_assignment_id else None
-    wish = SwapRequest(
-        assignment_id=given.id,
-        block_id=given.block_id,
-        owner_id=owner_id,
-        taker_id=taker_id,
-        return_assignment_id=back.id if back else None,
-        return_block_id=back.block_id if back else None,
-    )
+    given = lock_assignment(session, assignment_id)
+    back = lock_assignment(session, return_assignment_id) if return_assignment_id else None
+    wish = _wish(given, back, owner_id=owner_id, taker_id=taker_id)
     if is_generating(session):
         wish.status = "queued"
         wish.reason = "A schedule is being generated; the swap is decided when it is done."
@@ -60,6 +54,19 @@ def request_swap(
     session.add(wish)
     session.flush()
     return wish
+
+
+def _wish(
+    given: Assignment, back: Assignment | None, *, owner_id: int, taker_id: int
+) -> SwapRequest:
+    return SwapRequest(
+        assignment_id=given.id,
+        block_id=given.block_id,
+        owner_id=owner_id,
+        taker_id=taker_id,
+        return_assignment_id=back.id if back else None,
+        return_block_id=back.block_id if back else None,
+    )
 
 
 def is_generating(session: Session) -> bool:
@@ -165,19 +172,6 @@ def _people(session: Session, *numbers: int) -> Iterator[Person]:
             detail = f"There is no person {number}."
             raise NotFound(detail, advice="List the people: GET /people.")
         yield found
-
-
-def _assignment(session: Session, assignment_id: int) -> Assignment:
-    found = session.scalars(
-        select(Assignment)
-        .where(Assignment.id == assignment_id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one_or_none()
-    if found is None:
-        detail = f"There is no assignment {assignment_id}."
-        raise NotFound(detail, advice="List the assignments: GET /assignments.")
-    return found
 
 
 def _shift_of(session: Session, person_id: int, block_id: int) -> Assignment | None:

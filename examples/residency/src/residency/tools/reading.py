@@ -45,8 +45,8 @@ class ComplianceAnswer(BaseModel):
     """What is broken, by whom and by how much: the first ones."""
 
 
-def add_reading_tools(server: MCPServer[None], desk: Desk) -> None:
-    """Give a server the tools that only read."""
+def add_finding_tools(server: MCPServer[None], desk: Desk) -> None:
+    """Give a server the tools that find people and shifts."""
 
     @server.tool(annotations=READS)
     def find_people(
@@ -86,6 +86,10 @@ def add_reading_tools(server: MCPServer[None], desk: Desk) -> None:
         """Find who can take a shift, best first, with a shift that they could give in exchange."""
         with desk.reading() as session:
             return find_matches(session, assignment_id, limit=limit)
+
+
+def add_judging_tools(server: MCPServer[None], desk: Desk) -> None:
+    """Give a server the tools that say how a schedule stands."""
 
     @server.tool(annotations=READS)
     def read_schedule_run(run_id: Number) -> RunAnswer:

@@ -13,7 +13,7 @@ from residency.services.generation import Planner
 from residency.tools.changing import add_changing_tools
 from residency.tools.desk import Desk
 from residency.tools.long import add_long_tools
-from residency.tools.reading import add_reading_tools
+from residency.tools.reading import add_finding_tools, add_judging_tools
 
 INSTRUCTIONS = """Residency scheduling. Read before changing: find_people, list_shifts and
 find_swap_partners give the numbers that request_swap takes. What is refused says why, and what to
@@ -33,6 +33,6 @@ def make_server(engine: Engine, *, planner: Planner, executor: Executor) -> MCPS
         "residency", version="0.1.0", instructions=INSTRUCTIONS, log_level="WARNING"
     )
     desk = Desk(sessions=sessions, planner=planner, background=Background(sessions, executor))
-    for add in (add_reading_tools, add_changing_tools, add_long_tools):
+    for add in (add_finding_tools, add_judging_tools, add_changing_tools, add_long_tools):
         add(server, desk)
     return server

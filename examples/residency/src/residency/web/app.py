@@ -79,12 +79,17 @@ def make_app(
     for part in (tokens, people, assignments, swaps, runs, compliance, resilience, tasks, plans):
         app.include_router(part.router)
     app.include_router(health.router)
-    app.add_middleware(LastResort)
-    if chosen.rate_limit is not None:
-        limit, storage = chosen.rate_limit, chosen.rate_limit_storage
-        app.add_middleware(RateLimit, limit=limit, storage=storage)
-    app.add_middleware(Observe, metrics=metrics, log=chosen.log_requests)
+    _add_middleware(app, chosen, metrics)
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Put what every request passes before an application, the outermost last."""
+    app.add_middleware(LastResort)
+    if settings.rate_limit is not None:
+        limit, storage = settings.rate_limit, settings.rate_limit_storage
+        app.add_middleware(RateLimit, limit=limit, storage=storage)
+    app.add_middleware(Observe, metrics=metrics, log=settings.log_requests)
 
 
 def _state(
