@@ -54,21 +54,6 @@ def is_free(lock: Any, ident: int) -> bool:
 _OWNER = re.compile(r"owner=(\d+)")
 
 
-def _open(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> None:
-    """Pause before a call, and keep what it touches again when it returns."""
-    if touches.lock is None:
-        stage.point(point, touches)
-    else:
-        stage.polling = True
-        ident = stage.ident
-        stage.operate(
-            point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
-        )
-    outer = stage.current.open
-    both = tuple(touches) if outer is None else (*touches, *outer[1])
-    stage.current.open = (frame, both, outer)
-
-
 def before_return(stage: Stage, place: Hashable, frame: FrameType) -> None:
     """Pause where a function is about to return what a call keeps that is open."""
     opened, caller = stage.current.open, frame.f_back
