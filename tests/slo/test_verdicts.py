@@ -120,7 +120,15 @@ def test_the_state_follows_from_the_bounds(text, state):
             {},
             (
                 "'lock wait p95 < 1ms': no lock wait was recorded, so there is nothing to judge. "
-                "Put the calls into 'with perf_timer:'."
+                "Take a database, or time the wait with perf_timer.waiting('lock wait')."
+            ),
+        ),
+        (
+            "pool wait p95 < 1ms",
+            {},
+            (
+                "'pool wait p95 < 1ms': no pool wait was recorded, so there is nothing to judge. "
+                "Take pool_watch, or time the wait with perf_timer.waiting('pool wait')."
             ),
         ),
         (
@@ -144,7 +152,7 @@ def test_the_state_follows_from_the_bounds(text, state):
             {},
             (
                 "'pool < 90%': pool was not measured, so there is nothing to judge. "
-                "Give a pool with in_use and capacity."
+                "Take pool_watch, or give a pool with in_use and capacity."
             ),
         ),
         (
@@ -156,7 +164,7 @@ def test_the_state_follows_from_the_bounds(text, state):
             ),
         ),
     ],
-    ids=["latency", "rate", "series", "throughput", "memory", "pool", "tags"],
+    ids=["latency", "rate", "lock wait", "pool wait", "throughput", "memory", "pool", "tags"],
 )
 def test_nothing_measured_is_an_error(text, more, message):
     """No samples never pass."""

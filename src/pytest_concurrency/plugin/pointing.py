@@ -19,6 +19,7 @@ def raise_at_test(item: pytest.Item, error: BaseException, *, marker: str = "") 
         marker: The marker's name, if one is to blame.
     """
     __tracebackhide__ = True
+    error.__suppress_context__ = True  # what was caught says the same, in lines of ours
     exec(_code_at(*_place(item, marker)), {"error": error.with_traceback(None)})  # noqa: S102
     raise error
 

@@ -27,6 +27,13 @@ from pytest_concurrency.slo.verdicts import ERROR, Errors, Slowest, State, Verdi
 
 __tracebackhide__ = is_on_purpose
 
+_FILLED_BY = {
+    "": "Put the calls into 'with perf_timer:'",
+    "lock wait": "Take a database, or time the wait with perf_timer.waiting('lock wait')",
+    "pool wait": "Take pool_watch, or time the wait with perf_timer.waiting('pool wait')",
+}
+"""Where the samples of each series come from."""
+
 
 def judge(
     source: Source,
@@ -63,8 +70,9 @@ def _judge_latency(
 ) -> Verdict:
     samples = evidence.samples_for(objective)
     if not len(samples):
-        what = f"no {objective.series} was recorded" if objective.series else "no call was recorded"
-        _refuse(objective, what, "Put the calls into 'with perf_timer:'")
+        _refuse(
+            objective, f"no {objective.series or 'call'} was recorded", _FILLED_BY[objective.series]
+        )
     noise = evidence.noise or Noise()
     excused = 0.0 if by_wall else noise.excused
     durations = samples.without_waits(excused)
@@ -123,7 +131,7 @@ def _quantile(
 def _judge_rate(evidence: Evidence, objective: Objective, errors: Errors) -> Verdict:
     hits, total, flags = _hits(evidence, objective)
     if not total:
-        _refuse(objective, "no call was recorded", "Put the calls into 'with perf_timer:'")
+        _refuse(objective, "no call was recorded", _FILLED_BY[""])
     interval = _bounds(
         objective, errors, lambda error: rate_interval(hits, total, error, flags=flags)
     )
@@ -173,7 +181,7 @@ def _judge_fact(evidence: Evidence, objective: Objective) -> Verdict:
         advice = {
             "throughput": "Give an outcome, a perf_timer or a load report",
             "memory": "Measure it with track_memory()",
-        }.get(objective.metric, "Give a pool with in_use and capacity")
+        }.get(objective.metric, "Take pool_watch, or give a pool with in_use and capacity")
         _refuse(objective, f"{objective.metric} was not measured", advice)
     interval = _fact(value, evidence.calls)
     return Verdict(

@@ -215,3 +215,33 @@ def test_canary_is_remembered_between_sessions(pytester):
     kept.write_text("1000")
     pytester.runpytest("-q", "-p", "no:randomly", "-p", "cacheprovider").assert_outcomes(passed=1)
     assert kept.read_text() == "1010"
+
+
+def test_nothing_to_judge_is_told_at_the_marker_alone(pytester):
+    """The failure is the line of the marker and the message, with no code of the plugin."""
+    pytester.makepyfile(
+        test_wait="""
+        import pytest
+
+        @pytest.mark.slo("pool wait p95 < 10ms")
+        def test_wait(perf_timer):
+            with perf_timer:
+                pass
+        """
+    )
+    result = pytester.runpytest("-p", "no:randomly")
+    lines = result.stdout.lines
+    start = next(number for number, line in enumerate(lines) if line.startswith("____"))
+    assert lines[start + 1 : start + 8] == [
+        "",
+        '>   @pytest.mark.slo("pool wait p95 < 10ms")',
+        "    ^^^^^^^^^^^",
+        (
+            "E   pytest_concurrency.UsageError: test_wait.py::test_wait: 'pool wait p95 < 10ms': "
+            "no pool wait was recorded, so there is nothing to judge. "
+            "Take pool_watch, or time the wait with perf_timer.waiting('pool wait')."
+        ),
+        "",
+        "test_wait.py:3: UsageError",
+        "=========================== short test summary info ============================",
+    ]
