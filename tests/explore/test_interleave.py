@@ -175,6 +175,23 @@ def test_budget_of_schedules_is_kept_and_said():
     assert str(found) == "stopped at the budget, 5 schedules"
 
 
+def test_a_body_may_sleep_before_it_starts_workers():
+    """Its waiting is no part of a schedule, and takes nothing away from one."""
+
+    def body(run):
+        rows = {"a": 1}
+        time.sleep(1)
+
+        def take():
+            if rows.get("a"):
+                rows.pop("a")
+
+        run(take, take)
+
+    with pytest.raises(KeyError):
+        interleave(body)
+
+
 def test_a_thread_may_run_a_method_written_in_c():
     """Such as ``append``, which belongs to no module."""
 

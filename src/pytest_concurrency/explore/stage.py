@@ -225,6 +225,8 @@ class Stage:
                 able.remove(current)
                 current = None
             self.yields = False
+            if able and not self.started:  # nothing is a step yet, so the guide is not asked
+                return self.workers[0]
             if able:
                 number, self.budget = self.guide.choose(current, able)
                 return self.workers[number]
