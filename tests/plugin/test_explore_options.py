@@ -37,8 +37,8 @@ WRONG = {
 }
 """A wrong value of each option and key, and what is said of it."""
 FLAGS = ("concurrency_keep_db", "slo_baseline_update", "slo_quick")
-FREE = ("slo_tier", "slo_file", "slo_baseline", "slo_against")
-"""Options that name something outside: whether it is there is judged by who reads it."""
+FREE = ("slo_tier", "slo_file", "slo_baseline", "slo_against", "slo_objectives")
+"""Options that name something outside, or are a language: judged by who reads it."""
 DATABASES = ("concurrency_db", "concurrency_backends")
 """Options that name databases."""
 

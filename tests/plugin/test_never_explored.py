@@ -18,9 +18,21 @@ def test_a_forgotten_decorator_is_no_pass(suite):
     assert said[0] == ">   def test_it(interleave):"
     assert "\n".join(line for line in said if line.startswith("E")) == (
         "E   pytest_concurrency.NothingExplored: Nothing was explored: the test takes interleave"
-        " and never calls it. Write @interleave above def body(run)."
+        " and never calls it with a body. Write @interleave above def body(run)."
     )
     assert said[-1] == "test_it.py:1: NothingExplored"
+
+
+def test_options_without_a_body_are_no_pass(suite):
+    """What comes back is a decorator, and nothing was decorated."""
+    ran = suite(
+        """
+        def test_it(interleave):
+            interleave(preemptions=2)
+        """
+    )
+
+    assert ran.outcomes == {"failed": 1}
 
 
 def test_other_ends_of_a_test_that_did_not_explore_are_left_alone(suite):

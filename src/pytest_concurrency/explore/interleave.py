@@ -73,6 +73,8 @@ def interleave(
 
     def decorate(given: Body) -> Exploration:
         __tracebackhide__ = True
+        if usual.begin is not None:
+            usual.begin()
         return explore_body(given, chosen)
 
     return decorate if body is None else decorate(body)

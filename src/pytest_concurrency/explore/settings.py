@@ -29,6 +29,7 @@ class Settings:
         saved: A token that failed before: it is tried first.
         command: How to replay, with ``{token}`` where the token goes.
         hang: Seconds without progress after which a schedule counts as hung.
+        begin: Called when an exploration begins.
         record: Called with the token of a schedule that fails, before it is raised.
         observe: Called with what was explored, when nothing failed.
     """
@@ -42,6 +43,7 @@ class Settings:
     saved: str | None = None
     command: str = "interleave(replay={token!r})"
     hang: float = 10.0
+    begin: Callable[[], object] | None = None
     record: Callable[[str], object] | None = None
     observe: Callable[[Exploration], object] | None = None
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 CACHE = "concurrency/tokens"
 NAME = "concurrency-slo-expecting"
 NEVER = (
-    "Nothing was explored: the test takes interleave and never calls it."
+    "Nothing was explored: the test takes interleave and never calls it with a body."
     " Write @interleave above def body(run)."
 )
 
 asked_key: pytest.StashKey[bool] = pytest.StashKey[bool]()
-"""On a test that takes the fixture ``interleave``: whether it has called it."""
+"""On a test that takes the fixture ``interleave``: whether it has called it with a body."""
 
 
 def expect_call(request: pytest.FixtureRequest) -> None:
@@ -53,7 +53,6 @@ class Expecting:
 
 def explore_settings(item: pytest.Item) -> Settings:
     """Return how far a test explores, and what it tries first."""
-    item.stash[asked_key] = True
     from pytest_concurrency.explore.settings import Settings
 
     config = item.config
@@ -69,6 +68,7 @@ def explore_settings(item: pytest.Item) -> Settings:
         replay=read(config, "concurrency_replay"),  # type: ignore[arg-type]
         saved=tokens.get(item.nodeid),
         command=f"pytest {item.nodeid!r} --concurrency-replay={{token!r}}",
+        begin=lambda: item.stash.__setitem__(asked_key, True),
         record=lambda token: note_token(item, token),
         observe=lambda exploration: note_exploration(item, exploration),
     )
