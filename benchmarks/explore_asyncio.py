@@ -23,7 +23,7 @@ from typing import Any
 from measuring.table import ratio, show
 
 from pytest_concurrency.explore.coroutines import TaskProgram, explore_coroutines
-from pytest_concurrency.explore.explorer import steady
+from pytest_concurrency.explore.garbage import steady
 from pytest_concurrency.explore.portfolio import guide
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.search import Search

@@ -14,6 +14,7 @@ from pytest_concurrency.explore import region
 from pytest_concurrency.explore.deadlock import diagnoser
 from pytest_concurrency.explore.emptiness import alone, unseen
 from pytest_concurrency.explore.explanation import Explanation
+from pytest_concurrency.explore.garbage import tidy
 from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.locals import ThreadLocals
 from pytest_concurrency.explore.points import Decoder
@@ -173,6 +174,7 @@ class CodeProgram:
         """Run the body once, in the order that the guide chooses."""
         _ = record
         self._pool.clear()
+        tidy()
         self._decoder.holders.clear()
         stage = Stage(guide, self._pool, hang=self._settings.hang)
         stage.diagnose = diagnoser(self._scope.has)

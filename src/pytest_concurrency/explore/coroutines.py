@@ -15,6 +15,7 @@ from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
 from pytest_concurrency.explore.footprints import Footprints
+from pytest_concurrency.explore.garbage import tidy
 from pytest_concurrency.explore.program import BODY, Guide, Trace
 from pytest_concurrency.explore.schedule import Plan
 from pytest_concurrency.explore.scope import Scope
@@ -128,6 +129,7 @@ class TaskProgram:
         return trace
 
     def _play(self, guide: Guide, *, record: bool, explain: bool) -> Trace:
+        tidy()
         stage = TaskStage(
             guide, self._scope, self._footprints, record=record or explain, explain=explain
         )

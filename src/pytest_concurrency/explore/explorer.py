@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, final
+from collections.abc import Sequence
+from typing import NamedTuple, final
 
 from pytest_concurrency.errors import InternalError, UsageError
 from pytest_concurrency.explore.comparison import DECIDED_OTHERWISE
 from pytest_concurrency.explore.debuggers import without_breakpoints
 from pytest_concurrency.explore.exploration import Exploration
 from pytest_concurrency.explore.failures import NotDeterministic
+from pytest_concurrency.explore.garbage import steady
 from pytest_concurrency.explore.leftover import FAILS, fails_again, left_over
 from pytest_concurrency.explore.patience import SPIN
 from pytest_concurrency.explore.program import BODY, FOREVER, Event, Program, Trace
@@ -231,15 +230,3 @@ def _report(search: Search, notes: tuple[str, ...], began: float, patience: int)
         seconds=time.perf_counter() - began,
         notes=notes,
     )
-
-
-@contextmanager
-def steady() -> Iterator[Any]:
-    """Keep the garbage collector from running finalizers in the middle of a schedule."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -42,10 +42,11 @@ class Seat:
         self.ident = _thread.get_ident()
         while True:
             self.baton.acquire()
-            job = self.job
+            job, self.job = self.job, None
             if job is None:
                 return
             job()
+            del job  # else the whole play lives on until this thread is needed again
 
     def leave(self, seconds: float) -> bool:
         """End the thread; tell whether it ended in time."""
