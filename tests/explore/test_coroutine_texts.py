@@ -245,8 +245,9 @@ def test_deadlock_tells_what_is_waited_for(body, text):
 # ---- threads ----------------------------------------------------------------------------------
 
 OUTSIDE = (
-    " is outside the event loop, so its order cannot be controlled. Await points are explored in"
-    " coroutines alone. Replace it by a coroutine of the test, or use concurrent_runner."
+    " is outside the event loop.\n"
+    "Its order cannot be controlled: await points are explored in coroutines alone.\n"
+    "Replace it by a coroutine of the test, or use concurrent_runner."
 )
 
 

@@ -519,8 +519,8 @@ def test_loop_refuses_what_it_cannot_control():
 
     line = body.__code__.co_firstlineno + 3
     assert str(caught.value) == (
-        f"test_loop.py:{line}: loop.create_connection is outside the event loop, so its order "
-        "cannot be controlled. Await points are explored in coroutines alone. "
+        f"test_loop.py:{line}: loop.create_connection is outside the event loop.\n"
+        "Its order cannot be controlled: await points are explored in coroutines alone.\n"
         "Replace it by a coroutine of the test, or use concurrent_runner."
     )
 

@@ -41,8 +41,8 @@ class Uncontrolled(BrokenPromise):
         at = here(explores)
         place = "explore" if at is None else at.place
         return cls(
-            f"{place}: {what} is outside the event loop, so its order cannot be controlled. "
-            "Await points are explored in coroutines alone. "
+            f"{place}: {what} is outside the event loop.\n"
+            "Its order cannot be controlled: await points are explored in coroutines alone.\n"
             "Replace it by a coroutine of the test, or use concurrent_runner."
         )
 
