@@ -401,6 +401,45 @@ def test_lock_of_one_outside():
     """)
 
 
+monitor, twice = threading.Lock(), threading.RLock()
+
+
+def test_lock_made_before_is_held_until_it_is_given_back():
+    """One that both had, or that one of them still has since it was taken twice."""
+
+    def body(run):
+        one, two = threading.Lock(), threading.Lock()
+
+        def forth():
+            with monitor, twice:
+                pass
+            with one, two:
+                pass
+
+        def back():
+            monitor.acquire()
+            monitor.release()
+            with twice:
+                with twice:
+                    pass
+                with two, one:
+                    pass
+
+        run(forth, back)
+
+    assert said(body) == expected("""
+        Deadlock among 2 workers:
+
+          worker 0  holds  one                        taken at [with one, two:]
+                    wants  two                        at       [with one, two:]
+          worker 1  holds  test_deadlock_texts.twice  taken at [with twice:]
+                    holds  two                        taken at [with two, one:]
+                    wants  one                        at       [with two, one:]
+
+        Taking both locks in one order removes it.
+    """)
+
+
 def test_waiting_with_a_lock_that_the_other_needs():
     """A monitor in another: the wait gives back its own lock, and not the one around it."""
 

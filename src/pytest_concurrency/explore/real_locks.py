@@ -26,7 +26,11 @@ def _free_to(touches: Special, ident: int) -> Callable[[], bool] | None:
 
 @final
 class HeldLock:
-    """A lock as a key, equal only to itself."""
+    """A real lock as a key, equal only to itself.
+
+    Whoever took one is written down; that it was given back is seen by the lock alone, as one that
+    was taken twice is not free yet.
+    """
 
     __slots__ = ("lock",)
 
@@ -42,6 +46,11 @@ class HeldLock:
         """Hash the lock's identity."""
         return id(self.lock)
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody has it now."""
+        return not is_free(self.lock, _NOBODY)
+
 
 def is_free(lock: Any, ident: int) -> bool:
     """Whether a real lock can be taken by a thread now."""
@@ -52,6 +61,7 @@ def is_free(lock: Any, ident: int) -> bool:
 
 
 _OWNER = re.compile(r"owner=(\d+)")
+_NOBODY = 0
 
 
 def before_return(stage: Stage, place: Hashable, frame: FrameType) -> None:
@@ -69,10 +79,7 @@ def _open(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -> 
         stage.point(point, touches)
     else:
         stage.polling = True
-        ident = stage.ident
-        stage.operate(
-            point, tuple(touches), lambda: is_free(touches.lock, ident), wants=touches.lock
-        )
+        stage.operate(point, tuple(touches), _free_to(touches, stage.ident), wants=touches.lock)
     outer = stage.current.open
     both = tuple(touches) if outer is None else (*touches, *outer[1])
     stage.current.open = (frame, both, outer)
@@ -98,15 +105,22 @@ def special(stage: Stage, point: Hashable, touches: Special, frame: FrameType) -
         stage.operate(("release", point), ((key, True),), op="release", key=key)
         return
     stage.polling = True
-    ready = None if touches.op == "try" else lambda ident=stage.ident: is_free(lock, ident)
     has_it = stage.operate(
         (touches.op, point),
         ((key, True),),
-        ready,
+        _free_to(touches, stage.ident),
         seconds=touches.seconds,
         wants=lock,
         op=touches.op,
         key=key,
     )
     if touches.op == "acquire" and has_it:
-        stage.current.held[HeldLock(lock)] = (frame, frame.f_lineno)
+        _note(stage, HeldLock(lock), frame)
+
+
+def _note(stage: Stage, lock: HeldLock, frame: FrameType) -> None:
+    """Write down who is about to take a lock, for the first time if it has it already."""
+    if not lock.is_taken:
+        for worker in stage.workers:
+            worker.held.pop(lock, None)
+    stage.current.held.setdefault(lock, (frame, frame.f_lineno))

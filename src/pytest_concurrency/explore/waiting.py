@@ -10,6 +10,7 @@ from types import CodeType, FrameType
 from typing import Any, final
 
 from pytest_concurrency.explore.naming import place, source
+from pytest_concurrency.explore.real_locks import HeldLock
 from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.workers import Worker
 
@@ -50,7 +51,11 @@ class Wait:
 
 def held_by(worker: Worker) -> dict[Any, tuple[FrameType, int]]:
     """Return what a worker holds, without the locks inside conditions by which workers sleep."""
-    found = {getattr(lock, "lock", lock): taken for lock, taken in worker.held.items()}
+    found = {
+        lock.lock if isinstance(lock, HeldLock) else lock: taken
+        for lock, taken in worker.held.items()
+        if not isinstance(lock, HeldLock) or lock.is_taken
+    }
     return {lock: taken for lock, taken in found.items() if not _sleeps(lock)}
 
 

@@ -12,6 +12,7 @@ from pytest_concurrency.explore.explanation import Explanation
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch, Trace
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.workers import Worker
 
 
 class Witness:
@@ -24,6 +25,7 @@ class Witness:
         aborting: Never: a task is ended from outside.
         current: What the tracer remembers for the worker that runs.
         telling: Whether values are being shown: what a ``repr`` does is of no interest.
+        workers: None: locks of threads that tasks hold are not told.
         polling: Set where a lock of threads is met, which tells a stage something.
     """
 
@@ -40,6 +42,7 @@ class Witness:
         self.aborting = False
         self.current: SimpleNamespace = SimpleNamespace(open=None, held={})
         self.telling = False
+        self.workers: tuple[Worker, ...] = ()
         self.polling = False
         self._explanation = Explanation(trace, scope.has)
         self._tracer = _tracer(scope)
