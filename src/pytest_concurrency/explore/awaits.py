@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 import sys
 from asyncio import Task
 from collections.abc import Callable, Hashable, Iterator
@@ -11,6 +10,8 @@ from gc import get_referents
 from pathlib import Path
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
+
+from pytest_concurrency.explore.naming import place, source
 
 _OURS = str(Path(__file__).parent)
 _ENDED = ("the end",)
@@ -89,7 +90,7 @@ def pending(task: Task[Any], explores: Callable[[CodeType], bool]) -> Await | No
             target = _target(frame)
     if found is None:
         return None if target is None else Await(place="", source="", target=target)
-    return Await(place=place(found), source=source(found), target=target)
+    return _at(found, target)
 
 
 def here(explores: Callable[[CodeType], bool]) -> Await | None:
@@ -97,17 +98,12 @@ def here(explores: Callable[[CodeType], bool]) -> Await | None:
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to see a caller's line
     while frame is not None and not explores(frame.f_code):
         frame = frame.f_back
-    return None if frame is None else Await(place=place(frame), source=source(frame))
+    return None if frame is None else _at(frame)
 
 
-def place(frame: FrameType) -> str:
-    """Return the file and line of a frame."""
-    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-
-
-def source(frame: FrameType) -> str:
-    """Return the source line of a frame."""
-    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+def _at(frame: FrameType, target: object | None = None) -> Await:
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    return Await(place=place(file, line), source=source(file, line), target=target)
 
 
 _METHODS = ("acquire", "wait", "get", "receive", "send")

@@ -6,7 +6,6 @@ which object it touches; all other code touches everything.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 import threading
@@ -22,7 +21,7 @@ from pytest_concurrency.explore.identities import Identities
 from pytest_concurrency.explore.memory import OBJECTS, TO_FRAME, VISIBLE, slot
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch
-from pytest_concurrency.explore.scope import Scope, ours
+from pytest_concurrency.explore.scope import Scope, code_of, ours
 from pytest_concurrency.explore.special import ITEMS
 
 NOTHING_ELSE: Final[Touch] = ("*", False)
@@ -202,9 +201,7 @@ class Footprints:
         return EVERYTHING
 
     def _is_in_scope(self, callback: object) -> bool:
-        while isinstance(callback, functools.partial):
-            callback = callback.func
-        code = getattr(getattr(callback, "__func__", callback), "__code__", None)
+        code = code_of(callback)
         return code is not None and self._scope.has(code)
 
 

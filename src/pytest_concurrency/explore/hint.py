@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, runtime_checkable
 
-from pytest_concurrency.explore.cause import Cause
+from pytest_concurrency.explore.cause import Cause, is_silent
 from pytest_concurrency.explore.held import Region
 from pytest_concurrency.explore.inversion import parted
 from pytest_concurrency.explore.program import BODY, Event, Place, Program, Trace, worker_name
@@ -17,7 +17,6 @@ from pytest_concurrency.explore.timeline import preemptions
 _LINES: Final = 20
 _SCHEDULES: Final = 300
 _SECONDS: Final = 1.0
-_OWN: Final = frozenset({"lock", "worker", "life"})
 
 
 @runtime_checkable
@@ -98,7 +97,7 @@ def _meeting(events: Sequence[Event]) -> list[Event]:
     by_whole: dict[Hashable, list[tuple[Event, Hashable, bool]]] = {}
     for event in events:
         for resource, write in event.touches:
-            if resource == "*" or (isinstance(resource, tuple) and resource[0] in _OWN):
+            if is_silent(resource):
                 continue
             shared, part = parted(resource)
             by_whole.setdefault(shared, []).append((event, part, write))

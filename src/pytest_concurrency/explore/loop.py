@@ -26,6 +26,7 @@ from pytest_concurrency.explore.outside import Threads, Uncontrolled, confined
 from pytest_concurrency.explore.program import Ending
 from pytest_concurrency.explore.ready import Ready, nothing
 from pytest_concurrency.explore.running import Running
+from pytest_concurrency.explore.scope import code_of
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
@@ -261,7 +262,7 @@ class Loop(asyncio.BaseEventLoop):
             callback = callback.func
         if isinstance(getattr(callback, "__self__", None), asyncio.Task):
             return True  # somebody asked for task.cancel
-        code = getattr(getattr(callback, "__func__", callback), "__code__", None)
+        code = code_of(callback)
         return code is not None and self._explores(code)
 
     def _new_worker(self, runs: Any) -> int:

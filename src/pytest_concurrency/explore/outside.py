@@ -10,6 +10,7 @@ from typing import Any, TypeVar, final
 
 from pytest_concurrency.errors import BrokenPromise
 from pytest_concurrency.explore.awaits import here
+from pytest_concurrency.explore.scope import code_of
 
 _T = TypeVar("_T")
 
@@ -67,8 +68,7 @@ class Threads:
 
     def begin(self, thread: threading.Thread, explores: Callable[[CodeType], bool]) -> None:
         """Take note of one that is started."""
-        target = getattr(thread, "_target", None) or type(thread).run
-        code = getattr(getattr(target, "__func__", target), "__code__", None)
+        code = code_of(getattr(thread, "_target", None) or type(thread).run)
         is_own = code is not None and explores(code)
         what = "a thread" if is_own else f"the thread {thread.name!r}"
         kept = self._others if thread.daemon and not is_own else self.own

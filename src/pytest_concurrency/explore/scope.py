@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType
-from typing import final
+from typing import Any, final
 
 from pytest_concurrency.errors import UsageError, nearest
 
@@ -28,6 +28,14 @@ def _foreign() -> tuple[str, ...]:
     places.add(site.getusersitepackages())
     places.update({str(Path(place).resolve()) for place in set(places)})
     return tuple(sorted(place.rstrip("/") + "/" for place in places))
+
+
+def code_of(function: Any) -> CodeType | None:
+    """Return the code of a function, of a method, or of what `functools.partial` makes of them."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    found = getattr(getattr(function, "__func__", function), "__code__", None)
+    return found if isinstance(found, CodeType) else None
 
 
 def ours(code: CodeType) -> bool:
