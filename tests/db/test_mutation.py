@@ -91,6 +91,17 @@ def test_engine_that_sends_nothing_is_told(on):
     )
 
 
+def test_pattern_may_begin_with_flags(on):
+    """As one that ignores the case of letters does."""
+    engine = on("sqlite").engine()
+
+    always = mutated_statements(engine, r"(?i)and BALANCE = \S+", "AND (1 = 1 OR ?)")
+    with always as mutants, engine.begin() as connection:
+        changed = connection.execute(ONCE, {"seen": 99}).rowcount
+
+    assert (changed, len(mutants)) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("pattern", "instead", "why"),
     [

@@ -69,7 +69,7 @@ def _mutator(
 def _compiled(pattern: str, instead: str) -> re.Pattern[str]:
     try:
         expression = re.compile(pattern)
-        re.compile(f"(?:{pattern})|").sub(instead, "")
+        expression.sub(instead, "")  # which reads it even where nothing is found
     except (re.error, IndexError) as error:
         msg = (
             f"mutated_statements({pattern!r}, {instead!r}): {error}. "
