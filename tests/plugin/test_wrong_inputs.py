@@ -57,20 +57,18 @@ CALLS = {
         "concurrent_runner(items='ab'): use a list or another iterable of items."
     ),
     "concurrent_runner(book, items=[1])": (
-        "concurrent_runner(book): book() cannot be called like this: too many positional "
-        "arguments. With items, each item is its first argument."
+        "concurrent_runner(book): book() takes no item. Each item is its first argument."
     ),
     "concurrent_runner(swap)": (
-        "concurrent_runner(swap): swap(one, other) cannot be called like this: missing a "
-        "required argument: 'one'. Bind what it needs: concurrent_runner(lambda: swap(...))."
+        "concurrent_runner(swap): swap(one, other) lacks 'one'. "
+        "Write concurrent_runner(lambda: swap(...))."
     ),
     "concurrent_runner(swap, items=[1])": (
-        "concurrent_runner(swap): swap(one, other) cannot be called like this: missing a "
-        "required argument: 'other'. With items, each item is its first argument."
+        "concurrent_runner(swap): swap(one, other) lacks 'other'. Each item is its first argument."
     ),
     "concurrent_runner(book, swap)": (
-        "concurrent_runner(swap): swap(one, other) cannot be called like this: missing a "
-        "required argument: 'one'. Bind what it needs: concurrent_runner(lambda: swap(...))."
+        "concurrent_runner(swap): swap(one, other) lacks 'one'. "
+        "Write concurrent_runner(lambda: swap(...))."
     ),
     "concurrent_runner(book, len, workers=1)": (
         "concurrent_runner(workers=1): 2 callables are given. Use workers=2 or more; the "

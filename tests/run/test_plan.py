@@ -248,18 +248,27 @@ WRONG = [
         (greet,),
         {},
         (
-            "concurrent_runner(greet): greet(item, worker) cannot be called like this: "
-            "missing a required argument: 'item'. "
-            "Bind what it needs: concurrent_runner(lambda: greet(...))."
+            "concurrent_runner(greet): greet(item, worker) lacks 'item'. "
+            "Write concurrent_runner(lambda: greet(...))."
         ),
+    ),
+    (
+        (lambda x, y=(): (x, y),),
+        {},
+        (
+            "concurrent_runner(lambda x, y=(): ...): it lacks 'x'. "
+            "Write concurrent_runner(lambda: ...)."
+        ),
+    ),
+    (
+        (lambda: 1,),
+        {"items": [1]},
+        ("concurrent_runner(lambda: ...): it takes no item. Each item is its first argument."),
     ),
     (
         (first,),
         {"items": [1]},
-        (
-            "concurrent_runner(first): first() cannot be called like this: "
-            "too many positional arguments. With items, each item is its first argument."
-        ),
+        "concurrent_runner(first): first() takes no item. Each item is its first argument.",
     ),
 ]
 

@@ -189,12 +189,22 @@ def _wants_worker(call: Callable[..., Any], *, given: int) -> bool:
     try:
         signature.bind(*[None] * given, **({"worker": None} if wants else {}))
     except TypeError as error:
-        name = describe(call)
-        remedy = (
-            "With items, each item is its first argument."
-            if given
-            else f"Bind what it needs: concurrent_runner(lambda: {name}(...))."
-        )
-        msg = f"concurrent_runner({name}): {name}{signature} cannot be called like this: {error}. "
-        raise UsageError(msg + remedy) from None
+        raise UsageError(_uncallable(call, signature, error, given=given)) from None
     return wants
+
+
+def _uncallable(
+    call: Callable[..., Any], signature: inspect.Signature, error: TypeError, *, given: int
+) -> str:
+    plain = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    arguments = str(inspect.Signature(plain))[1:-1]
+    name = describe(call).rpartition("<locals>.")[2]
+    where, what, bound = name, f"{name}({arguments})", f"{name}(...)"
+    if name.endswith("<lambda>"):
+        where, what, bound = f"{f'lambda {arguments}'.rstrip()}: ...", "it", "..."
+    lacking = str(error).partition(": ")[2]
+    wrong = f"{what} lacks {lacking}" if lacking else f"{what} takes no item"
+    remedy = f"Write concurrent_runner(lambda: {bound})."
+    if given:
+        remedy = "Each item is its first argument."
+    return f"concurrent_runner({where}): {wrong}. {remedy}"
