@@ -112,6 +112,20 @@ def test_project_names_its_back_ends_once(suite):
         assert f"test_it.py::test_{name} PASSED" in ran.text
 
 
+LIST, TEXT = "['sqlite', 'memory']", "'sqlite, memory'"
+TABLES = [("tool.pytest.ini_options", TEXT)]
+if pytest.version_tuple >= (9, 0):
+    TABLES += [("tool.pytest", TEXT), ("tool.pytest", LIST)]
+
+
+@pytest.mark.parametrize(("table", "names"), TABLES)
+def test_names_of_a_toml_file_are_a_list_or_text(suite, pytester, table, names):
+    """Though pytest gives out text alone for a key that may be text."""
+    pytester.makepyprojecttoml(f"[{table}]\nconcurrency_backends = {names}\n")
+
+    assert suite(PLAIN).outcomes == {"passed": 2}
+
+
 def test_typed_back_end_goes_before_written_ones(suite):
     """Who types one wants that one."""
     assert suite(PLAIN, "--concurrency-db=memory", ini=WRITTEN).outcomes == {"passed": 1}

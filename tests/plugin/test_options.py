@@ -71,3 +71,14 @@ def test_an_option_is_described_by_the_rules(option):
     assert option.ini == option.flag[2:].replace("-", "_")
     assert option.help[0].isupper()
     assert option.help.endswith(".")
+
+
+@pytest.mark.skipif(pytest.version_tuple < (9, 0), reason="pytest reads no such table before")
+def test_numbers_of_a_toml_file_are_numbers(suite, pytester):
+    """A wrong one is told as it is written, as anywhere else."""
+    pytester.makepyprojecttoml("[tool.pytest]\nconcurrency_workers = 0\n")
+
+    assert suite("def test_it(): pass").message == (
+        "concurrency_workers = 0 in pyproject.toml: use an integer from 1 to 10,000, or auto. "
+        "Write concurrency_workers = 8."
+    )

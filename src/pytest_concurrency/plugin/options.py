@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
+
+import pytest
 
 if TYPE_CHECKING:
-    import pytest
+    from pathlib import Path
 
 
 @final
@@ -256,6 +258,29 @@ def add_options(parser: pytest.Parser) -> None:
 def is_any_given(config: pytest.Config) -> bool:
     """Say whether anybody set anything, on the command line or in the configuration file."""
     return any(
-        config.getoption(option.ini) is not None or config.getini(option.ini) not in UNSET
+        config.getoption(option.ini) is not None or written(config, option.ini) not in UNSET
         for option in OPTIONS
     )
+
+
+def written(config: pytest.Config, ini: str) -> object:
+    """Return what the configuration file has for a key, or one of ``UNSET``.
+
+    A list is the same as its words one after the other. In its own tables of TOML, pytest gives out
+    nothing but text for a key that may be text, so that the rest is read here.
+    """
+    try:
+        value = config.getini(ini)
+    except (TypeError, pytest.UsageError):
+        value = _in_toml(config.inipath).get(ini)
+        if value is None:
+            raise
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _in_toml(path: Path | None) -> dict[str, Any]:
+    import tomllib
+
+    content = tomllib.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+    tables = content.get("tool", content).get("pytest", {})
+    return {**tables.get("ini_options", {}), **tables}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pytest_concurrency.plugin.options import OPTIONS, UNSET, Option
+from pytest_concurrency.plugin.options import OPTIONS, UNSET, Option, written
 from pytest_concurrency.run.plan import MOST_WORKERS
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ def given(config: pytest.Config, option: Option) -> Given:
     typed = config.getoption(option.ini)
     if typed is not None:
         return Given(str(typed), f"{option.flag}={typed}", f"{option.flag}=")
-    written = config.getini(option.ini)
-    if written not in UNSET:
+    value = written(config, option.ini)
+    if value not in UNSET:
         name = config.inipath.name if config.inipath else "the configuration file"
-        return Given(str(written), f"{option.ini} = {written} in {name}", f"{option.ini} = ")
+        return Given(str(value), f"{option.ini} = {value} in {name}", f"{option.ini} = ")
     return Given(option.default, "the default")
 
 
