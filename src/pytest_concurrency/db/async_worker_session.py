@@ -52,4 +52,4 @@ class AsyncWorkerSession(AsyncSession):
 
         step.run(action, guarded._ownership.appoint)  # noqa: SLF001
         await step.settle()
-        return step
+        return guarded._started(step)  # noqa: SLF001

@@ -10,8 +10,10 @@ from queue import SimpleQueue
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
+from pytest_concurrency.db.place import started_at
 from pytest_concurrency.db.waits import Wait
 from pytest_concurrency.errors import BrokenPromise, InternalError
+from pytest_concurrency.run.tally import error_line
 
 if TYPE_CHECKING:
     from pytest_concurrency.db.deadlock import Deadlock
@@ -55,15 +57,19 @@ class _Told:
         self._value: object = None
         self._error: BaseException | None = None
         self._wait: Wait | None = None
+        self._place = started_at.get()
+        self._is_seen = False
 
     @property
     def error(self) -> BaseException | None:
         """What the step raised; ``None`` unless it failed."""
+        self._is_seen = True
         return self._error
 
     @property
     def cycle(self) -> tuple[str, ...]:
         """The sessions of the deadlock that ended this step, or holds it now; empty if none."""
+        self._is_seen = True
         if not self._ended.is_set():
             return self._looker.circle(self.session)
         found = self._looker.deadlock(self._error) if self._error is not None else None
@@ -78,7 +84,19 @@ class _Told:
         self._value, self._error = value, error
         self._ended.set()
 
+    def unseen_failure(self) -> str | None:
+        """Return what the step raised, as text, if nobody has asked how it ended."""
+        if self._is_seen or self._error is None:
+            return None
+        where = f"session {self.session!r}: its step at {self._place}"
+        return (
+            f"{where} failed, and nobody looked at it:\n"
+            f"  {self.text}\n  {error_line(self._error, width=90)}\n"
+            "Ask for step.result(), or for step.error if that is expected."
+        )
+
     def _given(self) -> Any:
+        self._is_seen = True
         if self._error is not None:
             raise self._error
         return self._value
@@ -134,6 +152,7 @@ class Step(_Told):
     def state(self) -> State:
         """``"done"``, ``"failed"``, or ``"waiting"`` for a lock; the database is asked anew."""
         self.settle()
+        self._is_seen = True
         return self._known()
 
     @property
@@ -187,6 +206,7 @@ class AsyncStep(_Told):
     @property
     def state(self) -> State:
         """``"done"``, ``"failed"``, or ``"waiting"`` for a lock."""
+        self._is_seen = True
         return self._known()
 
     @property

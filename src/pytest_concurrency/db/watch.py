@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from pytest_concurrency.db.steps import AsyncStep, Step
     from pytest_concurrency.db.waits import Wait
 
 _KEEP = 20_000
@@ -38,6 +39,7 @@ class EngineWatch:
         engine: The sync engine that is watched.
         statements: The last 20,000 statements, commits and rollbacks of all connections.
         lock_waits_ns: How long each of them took, in nanoseconds, that waited for a lock.
+        failed_steps: The steps of sessions that had failed when ``start`` returned them.
     """
 
     def __init__(self, engine: Engine | AsyncEngine) -> None:
@@ -49,6 +51,7 @@ class EngineWatch:
         self.engine: Engine = drivers.sync_engine(engine)
         self.statements: deque[Statement] = deque(maxlen=_KEEP)
         self.lock_waits_ns: deque[int] = deque(maxlen=_KEEP)
+        self.failed_steps: list[Step | AsyncStep] = []
         self._records: dict[WatchedConnection, None] = {}
         self._numbers = count(1)
         self._ours = count(1)

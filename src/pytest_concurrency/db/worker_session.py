@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final
 
 from sqlalchemy.engine import CursorResult, Result
 from sqlalchemy.orm import Session
@@ -25,6 +25,8 @@ from pytest_concurrency.errors import UsageError
 
 if TYPE_CHECKING:
     from pytest_concurrency.db.scope import Scope
+
+StartedT = TypeVar("StartedT", Step, AsyncStep)
 
 _GUARDED = (
     "add", "add_all", "begin", "begin_nested", "bulk_insert_mappings", "bulk_save_objects",
@@ -105,6 +107,12 @@ class GuardedSession(Session):
         self._step = kind(session=self.name, text=named(what), looker=self._scope)
         return self._step
 
+    def _started(self, step: StartedT) -> StartedT:
+        """Note a step that has failed at once, for a test that never asks."""
+        if step._error is not None:  # noqa: SLF001
+            self._scope.watch.failed_steps.append(step)
+        return step
+
     def _keep(self, result: Any) -> Any:
         """Return rows as a list, or the number of changed rows, and show them in the timeline."""
         if not isinstance(result, Result):
@@ -142,7 +150,7 @@ class WorkerSession(GuardedSession):
             self._thread = StepThread(self.name, self._ownership.appoint)
         self._thread.run(step, lambda: self._keep(call_with(self, what, args, kwargs)))
         step.settle()
-        return step
+        return self._started(step)
 
 
 def call_with(session: Any, what: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

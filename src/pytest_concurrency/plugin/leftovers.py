@@ -120,6 +120,27 @@ def _report_leaks(item: pytest.Item, watch: EngineWatch, policy: str) -> None:
     warnings.warn(f"{item.nodeid}: {report}", ConcurrencyWarning, stacklevel=1)
 
 
+def check_steps(item: pytest.Item) -> None:
+    """Fail a test that passed though a step of a session failed and it never asked.
+
+    Raises:
+        BrokenPromise: There is one, and that is to fail.
+    """
+    __tracebackhide__ = True
+    steps = [step for watch in item.stash.get(watches_key, []) for step in watch.failed_steps]
+    unseen = [text for step in steps if (text := step.unseen_failure()) is not None]
+    policy = read(item.config, "concurrency_unseen") if unseen else "ignore"
+    if policy == "ignore":
+        return
+    from pytest_concurrency.errors import BrokenPromise, ConcurrencyWarning
+    from pytest_concurrency.plugin.pointing import raise_at_test, warn_at_test
+
+    text = "\n".join(unseen)
+    if policy == "fail":
+        raise_at_test(item, BrokenPromise(text))
+    warn_at_test(item, ConcurrencyWarning(text))
+
+
 def _find_leaks(item: pytest.Item, watch: EngineWatch) -> LeakReport:
     from pytest_concurrency.db.leaks import find_leaks
 
@@ -177,6 +198,14 @@ class Databases:
         if fixturedef.argname == "database_engine" and isinstance(request.node, pytest.Item):
             watched(request.node, value, fixturedef)
         return value
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Refuse failed steps that nobody looked at."""
+        __tracebackhide__ = True
+        result = yield
+        check_steps(item)
+        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

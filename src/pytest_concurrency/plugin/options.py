@@ -78,7 +78,8 @@ OPTIONS = (
         default="fail",
         metavar="fail|warn|ignore",
         choices=("fail", "warn", "ignore"),
-        help="What to do with a test that passes though calls failed and it never looked at them.",
+        help="What to do with a test that passes though calls, or steps of sessions, failed and it "
+        "never looked at them.",
     ),
     Option(
         "--concurrency-replay",
