@@ -89,13 +89,13 @@ class Rows:
         return made
 
     def _made(self, session: Session, given: Mapping[str, object]) -> list[Row]:
-        found = choices(session, self.table)
+        found, own = choices(session, self.table), own_keys(self.table)
         first, taken = _taken(session, self.table)
         made: list[Row] = []
         for number in range(self.count):
             for salt in range(_TRIES):
                 row = {key: _given(value, number) for key, value in given.items()}
-                row = self._row(first + number, salt, row, found)
+                row = self._row(first + number, salt, row, found, own)
                 keys = {
                     names: tuple(row[name] for name in names)
                     for names in taken
@@ -110,9 +110,10 @@ class Rows:
             made.append(row)
         return made
 
-    def _row(self, index: int, salt: int, given: Row, found: dict[str, Choice]) -> Row:
+    def _row(
+        self, index: int, salt: int, given: Row, found: dict[str, Choice], own: dict[str, str]
+    ) -> Row:
         row: Row = {}
-        own = own_keys(self.table)
         for column in self.table.columns:
             key, choice = column.key, found.get(column.key)
             if key in given:
