@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlalchemy.orm  # noqa: F401 - inner sessions forget what they import first
+
 STEPS = """
 import pytest
 
