@@ -1,4 +1,4 @@
-"""What to say to those who open sessions with what is none of it, or take them before that."""
+"""What to say to those who open sessions with what is none, or use them before they are open."""
 
 from __future__ import annotations
 

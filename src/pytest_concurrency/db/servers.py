@@ -67,7 +67,8 @@ def check_setting(setting: str, *, where: str = "--concurrency-db") -> None:
     except ArgumentError:
         msg = f"{where}: {setting!r} is no SQLAlchemy URL. Write {where}=dialect://user@host/name."
         raise UsageError(msg) from None
-    _refuse_dialect(url, setting, where)
+    _refuse_dialect(url, where)
+    _refuse_path(url, setting, where)
     if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
         msg = (
             f"{where}: {setting!r} is a database of one connection: workers would share it, lose "
@@ -76,8 +77,7 @@ def check_setting(setting: str, *, where: str = "--concurrency-db") -> None:
         raise UsageError(msg)
 
 
-def _refuse_dialect(url: URL, setting: str, where: str) -> None:
-    """Refuse what SQLAlchemy does not know, and a file where there is no directory."""
+def _refuse_dialect(url: URL, where: str) -> None:
     from sqlalchemy.exc import NoSuchModuleError
 
     try:
@@ -89,14 +89,18 @@ def _refuse_dialect(url: URL, setting: str, where: str) -> None:
             f"Write {where}={guess}://user@host."
         )
         raise UsageError(msg) from None
-    if url.get_backend_name() == "sqlite" and url.database:
-        directory = Path(url.database).parent
-        if not directory.is_dir():
-            msg = (
-                f"{where}: {setting!r}: there is no directory {str(directory)!r}. "
-                f"Create it, or write {where}=sqlite."
-            )
-            raise UsageError(msg)
+
+
+def _refuse_path(url: URL, setting: str, where: str) -> None:
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return
+    directory = Path(url.database).parent
+    if not directory.is_dir():
+        msg = (
+            f"{where}: {setting!r}: there is no directory {str(directory)!r}. "
+            f"Create it, or write {where}=sqlite."
+        )
+        raise UsageError(msg)
 
 
 def _at(setting: str, *, run: str | None, begin: Begin) -> Server:
