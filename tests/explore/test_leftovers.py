@@ -8,6 +8,7 @@ import time
 import pytest
 
 from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.linearizable import linearizable
 
 
 def _names():
@@ -83,3 +84,43 @@ def test_other_threads_get_the_real_thing():
         asked.release()
         other.join()
     assert len(slept) >= body.schedules
+
+
+class Kept:
+    """What its one method keeps; somebody presses Ctrl-C in the middle of a play."""
+
+    made = 0
+
+    def __init__(self):
+        self.kept = []
+        Kept.made += 1
+        if Kept.made == 5:
+            raise KeyboardInterrupt
+
+    def keep(self):
+        self.kept.append(1)
+
+
+def test_an_interrupted_search_for_a_program_is_over(monkeypatch):
+    """Ctrl-C ends linearizable too: it is no failing program to be made smaller."""
+    monkeypatch.setattr(Kept, "made", 0)
+
+    with pytest.raises(KeyboardInterrupt):
+        linearizable(Kept, keep=(), examples=20)
+
+
+@pytest.mark.parametrize("play", [2, 4, 6])
+def test_an_interrupt_while_a_failure_is_explained_ends_the_test(play):
+    """Ctrl-C ends an exploration that has found something, and tells it later."""
+    plays = []
+
+    def body(run):
+        plays.append(1)
+        if len(plays) == play:
+            raise KeyboardInterrupt
+        _racy(run)
+
+    with pytest.raises(KeyboardInterrupt):
+        interleave(body)
+
+    assert len(plays) == play

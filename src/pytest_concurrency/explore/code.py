@@ -29,6 +29,7 @@ from pytest_concurrency.explore.standins import StandIns
 from pytest_concurrency.explore.starts import Starts
 from pytest_concurrency.explore.titles import titles
 from pytest_concurrency.explore.workers import Abandoned, Pool
+from pytest_concurrency.run.place import without_our_frames
 
 _LONGEST = 40
 Body = Callable[[Callable[..., list[Any]]], object]
@@ -241,6 +242,8 @@ class CodeProgram:
         except BaseException as raised:  # noqa: BLE001 - judged by the search
             error = raised
         abort(stage)
+        if isinstance(error, KeyboardInterrupt):  # no finding, for the search or whoever plays
+            raise without_our_frames(error)
         return error or _lost(stage)
 
 
