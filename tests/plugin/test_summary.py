@@ -18,18 +18,26 @@ def test_skips(concurrent_runner):
     import pytest
     concurrent_runner(lambda: pytest.skip("no"), workers=2)
 """
-APART = """
+AT_ONCE = """
 from concurrent.futures import Executor, Future
 
 class AtOnce(Executor):
     def submit(self, function, *arguments):
         future = Future()
-        future.set_result(function(*arguments))
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
         return future
+"""
+APART = (
+    AT_ONCE
+    + """
 
 def test_apart(concurrent_runner):
     concurrent_runner(int, workers=2, on=AtOnce())
 """
+)
 
 
 @pytest.mark.parametrize("more", [(), ("-q",), ("-v",), ("--no-summary",), ("--collect-only",)])
@@ -39,6 +47,21 @@ def test_nothing_is_said_when_there_is_nothing_to_say(suite, more):
 
     assert "concurrency and objectives" not in text
     assert "never overlapped" not in text
+
+
+def test_calls_that_all_failed_are_not_told_to_be_apart(suite):
+    """They have more to tell."""
+    ran = suite(
+        AT_ONCE
+        + """
+def test_apart(concurrent_runner):
+    outcome = concurrent_runner(lambda: {}[1], workers=2, on=AtOnce())
+    assert len(outcome.errors) == 2
+"""
+    )
+
+    assert ran.outcomes == {"passed": 1}
+    assert "never overlapped" not in ran.text
 
 
 def test_calls_that_never_overlapped_are_told(suite):

@@ -84,8 +84,14 @@ def _end(one: Mapping[str, Any]) -> str:
 
 
 def _ran_apart(record: Mapping[str, Any]) -> bool:
-    """Say whether a whole run had workers that never met; one that was ended early says nothing."""
-    return record["workers"] > 1 and record["peak"] == 1 and not record["unfinished"]
+    """Say whether a whole run had workers that never met.
+
+    One that was ended early, or of which every call was skipped or failed, has more to tell.
+    """
+    returned = record["calls"] - record["errors"]
+    return (
+        record["workers"] > 1 and record["peak"] == 1 and not record["unfinished"] and returned > 0
+    )
 
 
 def _never_overlapped(record: Mapping[str, Any]) -> str:
