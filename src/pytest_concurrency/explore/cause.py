@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
 from pytest_concurrency.explore.cancellations import with_cancellations
-from pytest_concurrency.explore.inversion import inverted, parted, refusals
+from pytest_concurrency.explore.inversion import inverted, overlap, parted, refusals
 from pytest_concurrency.explore.program import BODY, Event, Trace
 
 _MANY: Final = 16
@@ -91,9 +91,7 @@ def _is_hot(resource: Hashable, met: Mapping[Hashable, Collection[_Met]]) -> boo
     """Whether several workers came to a resource, and one of them wrote it."""
     whole, part = parted(resource)
     near = [
-        (worker, write)
-        for its_part, worker, write in met.get(whole, ())
-        if part is None or its_part is None or part == its_part
+        (worker, write) for its_part, worker, write in met.get(whole, ()) if overlap(part, its_part)
     ]
     return len({worker for worker, _ in near}) > 1 and any(write for _, write in near)
 

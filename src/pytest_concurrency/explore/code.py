@@ -28,6 +28,7 @@ from pytest_concurrency.explore.stage import Stage
 from pytest_concurrency.explore.standins import StandIns
 from pytest_concurrency.explore.starts import Starts
 from pytest_concurrency.explore.titles import titles
+from pytest_concurrency.explore.tracer import tracer
 from pytest_concurrency.explore.workers import Abandoned, Pool
 from pytest_concurrency.run.place import without_our_frames
 
@@ -132,7 +133,7 @@ class CodeProgram:
         self._decoder = Decoder(self._scope)
         self._pool = Pool()
         self._stand_ins = StandIns(self._scope)
-        self._tracer = _tracer(self._scope, self._decoder)
+        self._tracer = tracer(self._scope, self._decoder)
         self.most_workers = 0
         self._threads = False
         self._starts = Starts()
@@ -270,13 +271,3 @@ def _lost(stage: Stage) -> BaseException | None:
         if worker.thread is not None and isinstance(worker.error, Exception):
             return worker.error
     return None
-
-
-def _tracer(scope: Scope, decoder: Decoder) -> Any:
-    if sys.version_info >= (3, 12):
-        from pytest_concurrency.explore.monitoring import Monitoring
-
-        return Monitoring(scope, decoder)
-    from pytest_concurrency.explore.opcodes import Opcodes
-
-    return Opcodes(scope, decoder)

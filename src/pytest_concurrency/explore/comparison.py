@@ -58,11 +58,22 @@ DECIDED_OTHERWISE = (
 """What to do about plays of one schedule that went apart."""
 
 
-def differing(first: Trace, second: Trace, end: int) -> str:
-    """Say where two plays of one schedule went apart."""
+def alike(first: Trace, second: Trace, end: int | None = None) -> int:
+    """Count the steps with which two plays of one schedule begin alike.
+
+    Args:
+        first: One play.
+        second: The other.
+        end: How many steps to compare at most.
+    """
     steps = [[*zip(one.workers[:end], one.labels, strict=False)] for one in (first, second)]
     most = min(map(len, steps))
-    at = next((i for i in range(most) if steps[0][i] != steps[1][i]), most)
+    return next((i for i in range(most) if steps[0][i] != steps[1][i]), most)
+
+
+def differing(first: Trace, second: Trace, end: int) -> str:
+    """Say where two plays of one schedule went apart."""
+    at = alike(first, second, end)
     once, then = (_stood(one, at) for one in (first, second))
     return f"The same schedule went two ways: step {at + 1} was {once} once, and {then} then."
 

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from types import CodeType, FrameType
 from typing import Any, Final, final
 
+from pytest_concurrency.explore import tools
 from pytest_concurrency.explore.callables import ALL, EVERYTHING
 from pytest_concurrency.explore.constants import Constants
 from pytest_concurrency.explore.effects import NEVER, Effect, effects
@@ -27,8 +28,6 @@ from pytest_concurrency.explore.special import ITEMS
 NOTHING_ELSE: Final[Touch] = ("*", False)
 """What each step touches that does not touch everything: it comes before or after those that do."""
 
-_NAME: Final = "pytest-concurrency-slo"
-_TOOLS: Final = (4, 3, 5, 2, 0)
 _BIRTHS: Final = ("births",)
 _ENDS: Final = ("ends",)
 
@@ -64,13 +63,13 @@ class Footprints:
         self._ident = threading.get_ident()
         if sys.version_info < (3, 12) or not VISIBLE:
             return
-        monitoring = sys.monitoring
-        free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
+        free = tools.free()
         if not free:
             return
+        monitoring = sys.monitoring
         tool, events = free[0], monitoring.events
         self._tool, self.is_open = tool, True
-        monitoring.use_tool_id(tool, _NAME)
+        monitoring.use_tool_id(tool, tools.NAME)
         monitoring.register_callback(tool, events.PY_START, self._on_start)
         monitoring.register_callback(tool, events.PY_RESUME, self._on_start)
         monitoring.register_callback(tool, events.PY_THROW, self._on_throw)

@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from pytest_concurrency.explore.cause import Cause, is_silent
 from pytest_concurrency.explore.held import Region
-from pytest_concurrency.explore.inversion import parted
+from pytest_concurrency.explore.inversion import overlap, parted
 from pytest_concurrency.explore.program import BODY, Event, Place, Program, Trace, worker_name
 from pytest_concurrency.explore.search import Search
 from pytest_concurrency.explore.settings import Settings
@@ -105,9 +105,7 @@ def _meeting(events: Sequence[Event]) -> list[Event]:
     for touched in by_whole.values():
         for event, part, write in touched:
             if any(
-                other.worker != event.worker
-                and (write or wrote)
-                and (part is None or its_part is None or part == its_part)
+                other.worker != event.worker and (write or wrote) and overlap(part, its_part)
                 for other, its_part, wrote in touched
             ):
                 found[event.step] = event

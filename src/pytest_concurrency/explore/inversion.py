@@ -68,7 +68,7 @@ def _meetings(trace: Trace) -> Iterator[tuple[Hashable, list[int], int]]:
                 for earlier, its_part, had_written in past
                 if (wrote or had_written)
                 and trace.workers[earlier] != trace.workers[at]
-                and (part is None or its_part is None or part == its_part)
+                and overlap(part, its_part)
             ]
             if met:
                 yield whole, met, at
@@ -111,6 +111,11 @@ def parted(resource: Hashable) -> tuple[Hashable, Hashable]:
     if isinstance(resource, tuple) and len(resource) == _ITEM:
         return resource[:-1], resource[-1]
     return resource, None
+
+
+def overlap(part: Hashable, other: Hashable) -> bool:
+    """Whether two parts of one resource may be the same; ``None`` is all of it."""
+    return part is None or other is None or part == other
 
 
 def _own(resource: Hashable) -> bool:

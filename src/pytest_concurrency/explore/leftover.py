@@ -6,10 +6,7 @@ first was never explored.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from itertools import zip_longest
-
-from pytest_concurrency.explore.comparison import conflicting
+from pytest_concurrency.explore.comparison import alike, conflicting
 from pytest_concurrency.explore.failures import NotDeterministic
 from pytest_concurrency.explore.naming import place
 from pytest_concurrency.explore.points import Point
@@ -66,17 +63,12 @@ def fails_again(program: Program, first: Trace | None) -> bool:
 
 def _parting(first: Trace, second: Trace) -> str | None:
     """Say where two plays of one schedule went apart, if they did."""
-    steps = zip_longest(
-        zip(first.workers, first.labels, strict=True),
-        zip(second.workers, second.labels, strict=True),
-    )
-    for one, other in steps:
-        if one != other:
-            return _place(one and one[1]) or _place(other and other[1])
-    return None
+    at = alike(first, second)
+    if at == len(first.workers) == len(second.workers):
+        return None
+    return _place(first, at) or _place(second, at)
 
 
-def _place(label: Hashable) -> str:
-    if not isinstance(label, Point):
-        return ""
-    return f" at {place(label.code.co_filename, label.line)}"
+def _place(trace: Trace, at: int) -> str:
+    point = trace.labels[at] if at < len(trace.labels) else None
+    return f" at {place(point.code.co_filename, point.line)}" if isinstance(point, Point) else ""

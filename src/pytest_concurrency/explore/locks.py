@@ -30,7 +30,7 @@ def _origin(depth: int) -> tuple[CodeType, int]:
 class Lock:
     """Stands in for ``threading.Lock``."""
 
-    __slots__ = (*("__weakref__", "_real", "holder", "made", "number", "play", "taken", "touched"),)
+    __slots__ = ("__weakref__", "_real", "holder", "made", "number", "play", "taken", "touched")
 
     def __new__(cls) -> Any:
         """Make a stand-in for threads that are controlled, and the real thing for all others."""

@@ -8,6 +8,7 @@ from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any, final
 
 from pytest_concurrency.errors import UsageError
+from pytest_concurrency.explore import tools
 from pytest_concurrency.explore.memory import EMPTY, Readers
 from pytest_concurrency.explore.points import Decoder, Point
 from pytest_concurrency.explore.real_locks import before_return, special
@@ -17,8 +18,6 @@ from pytest_concurrency.explore.special import Special
 if TYPE_CHECKING:
     from pytest_concurrency.explore.stage import Stage
 
-_NAME = "pytest-concurrency-slo"
-_TOOLS = (4, 3, 5, 2, 0)
 _get_ident = _thread.get_ident
 _get_frame = sys._getframe  # noqa: SLF001
 
@@ -47,17 +46,17 @@ class Monitoring:
     def open(self) -> None:
         """Take a tool id and begin to watch."""
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
-        free = [tool for tool in _TOOLS if monitoring.get_tool(tool) is None]
+        free = tools.free()
         if not free:
             msg = (
                 "interleave: all tool ids of sys.monitoring are taken, by "
-                f"{', '.join(str(monitoring.get_tool(tool)) for tool in _TOOLS)}."
+                f"{', '.join(str(monitoring.get_tool(tool)) for tool in tools.IDS)}."
                 " Run without one of them."
             )
             raise UsageError(msg)
         self._tool = free[0]
         events = monitoring.events
-        monitoring.use_tool_id(self._tool, _NAME)
+        monitoring.use_tool_id(self._tool, tools.NAME)
         monitoring.register_callback(self._tool, events.PY_START, self._on_start)
         monitoring.register_callback(
             self._tool, events.INSTRUCTION, self._handler(monitoring.DISABLE)
@@ -78,7 +77,7 @@ class Monitoring:
             return
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
         start, disable = monitoring.events.PY_START, monitoring.DISABLE
-        monitoring.use_tool_id(tool, f"{_NAME} beside")
+        monitoring.use_tool_id(tool, f"{tools.NAME} beside")
         monitoring.register_callback(tool, start, lambda _code, _offset: disable)
         monitoring.set_events(tool, start)
 

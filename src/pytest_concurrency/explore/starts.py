@@ -61,13 +61,7 @@ _FETCHING: Final = frozenset(
     {
         *("CACHE", "RESUME", "NOP", "COPY_FREE_VARS", "MAKE_CELL", "PUSH_NULL", "EXTENDED_ARG"),
         *("LOAD_FAST", "LOAD_FAST_LOAD_FAST", "LOAD_CONST", "LOAD_DEREF", "LOAD_GLOBAL"),
-        *(
-            "COPY",
-            "SWAP",
-            "STORE_FAST",
-            "STORE_FAST_LOAD_FAST",
-            "STORE_FAST_STORE_FAST",
-            "LOAD_CLOSURE",
-        ),
+        *("COPY", "SWAP", "LOAD_CLOSURE"),
+        *("STORE_FAST", "STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST"),
     }
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, final
 
 from pytest_concurrency.explore.cause import is_silent
-from pytest_concurrency.explore.inversion import parted, refusals
+from pytest_concurrency.explore.inversion import overlap, parted, refusals
 from pytest_concurrency.explore.program import Event, Trace, worker_name
 from pytest_concurrency.explore.reduction import Walk
 from pytest_concurrency.explore.schedule import Leg, token
@@ -117,7 +117,7 @@ def _lost(events: Sequence[Event], names: dict[int, str]) -> dict[int, str]:
                 if since is not None
                 and at > since
                 and w != event.worker
-                and (part is None or its_part is None or part == its_part)
+                and overlap(part, its_part)
             ]
             if others and " -> " in event.does:
                 marks[id(event)] = f"<- {worker_name(others[-1], names)}'s write is lost"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Hashable
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Self
 
 from pytest_concurrency.explore.explanation import Explanation
 from pytest_concurrency.explore.points import Decoder
 from pytest_concurrency.explore.program import Touch, Trace
 from pytest_concurrency.explore.scope import Scope
+from pytest_concurrency.explore.tracer import tracer
 from pytest_concurrency.explore.workers import Worker
 
 
@@ -45,7 +45,7 @@ class Witness:
         self.workers: tuple[Worker, ...] = ()
         self.polling = False
         self._explanation = Explanation(trace, scope.has)
-        self._tracer = _tracer(scope)
+        self._tracer = tracer(scope, Decoder(scope))
 
     def __enter__(self) -> Self:
         """Begin to watch."""
@@ -79,13 +79,3 @@ class Witness:
         """Note an operation of a lock of threads, which is made at once or blocks the loop."""
         self.point(label, touches)
         return ready is None or ready()
-
-
-def _tracer(scope: Scope) -> Any:
-    if sys.version_info >= (3, 12):
-        from pytest_concurrency.explore.monitoring import Monitoring
-
-        return Monitoring(scope, Decoder(scope))
-    from pytest_concurrency.explore.opcodes import Opcodes
-
-    return Opcodes(scope, Decoder(scope))
