@@ -404,7 +404,7 @@ def test_loop_passes(body):
 
 def test_loop_tells_that_a_worker_was_made_to_yield():
     """A worker that only looks makes orders without end: nothing is complete, and that is said."""
-    found = explored(looking_again_and_again)
+    found = explored(looking_again_and_again, schedules=100)
 
     assert found.complete is None
     (note,) = found.notes
