@@ -8,6 +8,7 @@ import pytest
 
 from pytest_concurrency.explore.garbage import steady, tidy
 from pytest_concurrency.explore.interleave import interleave
+from pytest_concurrency.explore.linearizable import linearizable
 from pytest_concurrency.explore.workers import Pool
 
 _EACH = 2_000
@@ -57,6 +58,24 @@ def test_what_plays_leave_is_collected_between_them(which):
 
     assert found.schedules == 24
     assert most <= 12
+
+
+def test_nothing_is_collected_while_programs_are_drawn():
+    """Those of `linearizable` are played as steadily as a body."""
+    seen = set()
+
+    class Register:
+        def __init__(self):
+            self.value = 0
+
+        def write(self):
+            if threading.current_thread().name.startswith("explorer-"):
+                seen.add(gc.isenabled())
+            self.value = 1
+
+    linearizable(Register, write=(), examples=3)
+
+    assert seen == {False}
 
 
 def test_nothing_is_collected_for_a_few_objects():

@@ -13,6 +13,7 @@ from pytest_concurrency.explore.case import Case
 from pytest_concurrency.explore.coroutines import OnALoop
 from pytest_concurrency.explore.explorer import explore
 from pytest_concurrency.explore.failures import NothingExplored
+from pytest_concurrency.explore.garbage import steady
 from pytest_concurrency.explore.generation import Drawing, cases, drawn_outside, smallest_failing
 from pytest_concurrency.explore.limits import Limits, packages_of
 from pytest_concurrency.explore.machines import Machine, machine_operations
@@ -178,7 +179,8 @@ class Check:
         self._trial.set(possible)
         settings = replace(self._settings, schedules=self._limit)
         search = Search(self._trial, settings)
-        found = search.failure()
+        with steady():
+            found = search.failure()
         if found is not None and isinstance(found.ending.error, OnALoop):
             raise found.ending.error
         failed = found is not None
