@@ -249,17 +249,16 @@ def _nobody(wait: Wait) -> str | None:
     """Say who is missing, by what is waited for."""
     if wait.whom:
         return None
-    kinds = [
-        kind.__name__ for kind in type(wait.wanted).__mro__ if kind.__module__.startswith(_ROOMS)
-    ]
-    if isinstance(wait.wanted, str) and wait.wanted.startswith("concurrent.futures"):
-        kinds = ["Future"]
+    wanted = wait.wanted
+    kinds = [kind.__name__ for kind in type(wanted).__mro__ if kind.__module__.startswith(_ROOMS)]
     if "Barrier" in kinds:
-        come = wait.wanted.n_waiting
+        come = wanted.n_waiting
         return (
-            f"The barrier opens when {wait.wanted.parties} have come. {come} {_has(come)}, and "
+            f"The barrier opens when {wanted.parties} have come. {come} {_has(come)}, and "
             "nobody is left to come."
         )
+    if isinstance(wanted, str) and wanted.startswith("concurrent.futures"):
+        kinds = ["Future"]
     told = [_NOBODY.get((kind, wait.method)) or _NOBODY.get((kind, "")) for kind in kinds]
     return next((text for text in told if text), "Nobody is left who could let it go on.")
 

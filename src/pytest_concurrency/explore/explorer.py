@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import NamedTuple, Protocol, final, runtime_checkable
 
 from pytest_concurrency.errors import InternalError, UsageError
 from pytest_concurrency.explore.comparison import DECIDED_OTHERWISE
@@ -27,6 +27,13 @@ _SPUN = (
     "loop that waits has orders without end. Wait with an Event, a Condition or sleep()."
 )
 _PASSED_THROUGH = ("Skipped", "Exit", "OnALoop", "BdbQuit")
+
+
+@runtime_checkable
+class Plain(Program, Protocol):
+    """A program that can show values without running code of theirs."""
+
+    plain: bool
 
 
 @final
@@ -165,7 +172,7 @@ def _why(
 def _replayed(program: Program, legs: Sequence[tuple[int, int]], *, explain: bool) -> Trace:
     """Play a schedule that fails again, in detail; what shows values may not change them."""
     trace = program.play(Plan(legs), explain=explain)
-    if trace.ending.kind == "passed" and hasattr(program, "plain"):
+    if trace.ending.kind == "passed" and isinstance(program, Plain):
         program.plain = True
         trace = program.play(Plan(legs), explain=explain)
     return trace
