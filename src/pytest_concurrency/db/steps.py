@@ -69,16 +69,15 @@ class _Told:
     @property
     def cycle(self) -> tuple[str, ...]:
         """The sessions of the deadlock that ended this step, or holds it now; empty if none."""
-        self._is_seen = True
         if not self._ended.is_set():
             return self._looker.circle(self.session)
-        found = self._looker.deadlock(self._error) if self._error is not None else None
+        found = self._looker.deadlock(self.error) if self.error is not None else None
         return found.cycle if found else ()
 
     def _known(self) -> State:
         if not self._ended.is_set():
             return "waiting"
-        return "done" if self._error is None else "failed"
+        return "done" if self.error is None else "failed"
 
     def _end(self, value: object, error: BaseException | None) -> None:
         self._value, self._error = value, error
@@ -96,9 +95,8 @@ class _Told:
         )
 
     def _given(self) -> Any:
-        self._is_seen = True
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return self._value
 
     def _looks(self, asking: frozenset[str]) -> Iterator[Step | AsyncStep | float]:
@@ -152,7 +150,6 @@ class Step(_Told):
     def state(self) -> State:
         """``"done"``, ``"failed"``, or ``"waiting"`` for a lock; the database is asked anew."""
         self.settle()
-        self._is_seen = True
         return self._known()
 
     @property
@@ -206,7 +203,6 @@ class AsyncStep(_Told):
     @property
     def state(self) -> State:
         """``"done"``, ``"failed"``, or ``"waiting"`` for a lock."""
-        self._is_seen = True
         return self._known()
 
     @property
