@@ -1,14 +1,21 @@
 """Nothing of an exploration is left behind, and nobody else is touched."""
 
+import asyncio
 import queue
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 
+from pytest_concurrency.explore import code, region, workers
 from pytest_concurrency.explore.interleave import interleave
 from pytest_concurrency.explore.linearizable import linearizable
+from pytest_concurrency.explore.numbers import Numbers
+from pytest_concurrency.explore.patches import Patches
+from pytest_concurrency.explore.running import Running
+from pytest_concurrency.explore.standins import StandIns
 
 
 def _names():
@@ -17,6 +24,7 @@ def _names():
         (queue, ("SimpleQueue", "time")),
         (time, ("sleep", "monotonic", "time", "perf_counter")),
         (threading.Thread, ("start", "join", "is_alive")),
+        (warnings, ("_warn_unawaited_coroutine",)),
     ]
     return [getattr(owner, name) for owner, names in places for name in names]
 
@@ -124,3 +132,82 @@ def test_an_interrupt_while_a_failure_is_explained_ends_the_test(play):
         interleave(body)
 
     assert len(plays) == play
+
+
+def _interrupt(monkeypatch, owner, name):
+    """Let Ctrl-C be pressed in the first call of a function, before it does anything."""
+    original, calls = getattr(owner, name), []
+
+    def interrupted(*given):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (Numbers, "restart"),
+        (region, "leave"),
+        (StandIns, "leave"),
+        (code, "abort"),
+        (Patches, "_put_back"),
+        (Patches, "_replace"),
+    ],
+    ids=lambda given: getattr(given, "__name__", given),
+)
+def test_an_interrupt_between_plays_leaves_nothing_behind(monkeypatch, owner, name):
+    """Ctrl-C comes anywhere: also while names are being replaced, or put back."""
+    before, threads = _names(), threading.active_count()
+    _interrupt(monkeypatch, owner, name)
+
+    async def coroutines(run):
+        box = []
+
+        async def fill():
+            box.append(1)
+
+        await run(fill, fill)
+
+    with pytest.raises(KeyboardInterrupt):
+        interleave(coroutines if owner is Patches else _racy)
+
+    assert _names() == before
+    assert region.here() is None
+    assert threading.active_count() == threads
+
+
+def test_a_thread_whose_start_is_interrupted_ends(monkeypatch):
+    """Ctrl-C while a thread of the explorer starts: nobody would ever end it."""
+    threads = threading.active_count()
+    started = []
+
+    def start(thread):
+        original(thread)
+        started.append(thread)
+        raise KeyboardInterrupt
+
+    original = workers._start
+    monkeypatch.setattr(workers, "_start", start)
+
+    with pytest.raises(KeyboardInterrupt):
+        interleave(_racy)
+
+    started[0].join(10)
+    assert threading.active_count() == threads
+
+
+def test_a_loop_that_is_left_running_by_an_interrupt_is_put_away(monkeypatch):
+    """Ctrl-C as a step of a coroutine ends: no loop stays the running one of the thread."""
+    _interrupt(monkeypatch, Running, "__exit__")
+
+    async def coroutines(run):
+        await run(asyncio.Event().wait, asyncio.Event().wait)
+
+    with pytest.raises(KeyboardInterrupt):
+        interleave(coroutines)
+
+    assert asyncio._get_running_loop() is None

@@ -194,15 +194,23 @@ class CodeProgram:
             self._tracer.enter(stage)
             error = self._perform(stage)
         finally:
-            self._tracer.leave()
-            region.leave()
-            self._stand_ins.leave()
+            try:
+                self._leave()
+            except BaseException:  # a signal's exception, which comes anywhere
+                self._leave()
+                raise
         if explanation is not None:
             explanation.finish()
         self.most_workers = max(self.most_workers, stage.started + 1)
         stage.trace.names = titles(stage)
         self._threads = self._threads or any(worker.thread is not None for worker in stage.workers)
         return _closed(stage, error)
+
+    def _leave(self) -> None:
+        """Give back what a play takes; this can be done twice."""
+        self._tracer.leave()
+        region.leave()
+        self._stand_ins.leave()
 
     def emptiness(self) -> str:
         """Say why nothing was explored, after one more play that counts calls."""
@@ -242,7 +250,11 @@ class CodeProgram:
             pass
         except BaseException as raised:  # noqa: BLE001 - judged by the search
             error = raised
-        abort(stage)
+        try:
+            abort(stage)
+        except BaseException:  # a signal's too: whoever it kept from being unwound is now
+            abort(stage)
+            raise
         if isinstance(error, KeyboardInterrupt):  # no finding, for the search or whoever plays
             raise without_our_frames(error)
         return error or _lost(stage)

@@ -76,7 +76,8 @@ class Loop(asyncio.BaseEventLoop):
 
     def running(self) -> Running:
         """Be the running loop of this thread; another one, if there is one, steps aside."""
-        return Running(self)
+        self._step = Running(self)
+        return self._step
 
     def is_running(self) -> bool:
         """Tell whether a step of this loop is running."""
@@ -214,6 +215,8 @@ class Loop(asyncio.BaseEventLoop):
 
     def wind_up(self) -> None:
         """End every task as the end of ``asyncio.run`` does, and close."""
+        if self.is_running():  # a signal's exception came as a step began, or ended
+            self._step.__exit__()
         self.ready.on_able = self.ready.on_unable = self.on_birth = self.on_unknown = nothing
         tasks = list(self._number)
         left = any(not task.done() for task in tasks)

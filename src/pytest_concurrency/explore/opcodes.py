@@ -66,7 +66,9 @@ class Opcodes:
         self._debuggers.enter()
 
     def leave(self) -> None:
-        """End a play."""
+        """End a play, unless none has begun, or this one is over."""
+        if self._stage is None:
+            return
         self._debuggers.leave()
         settrace(self._before)
         self._before = self._stage = None

@@ -42,28 +42,42 @@ class Patches:
         self._trace = trace
         self._thread = threading.get_ident()
         self.dropped: list[NeverAwaited] = []
-
-    def __enter__(self) -> Self:
-        """Replace."""
         self._warn = warnings._warn_unawaited_coroutine  # type: ignore[attr-defined]  # noqa: SLF001
         self._start, self._join = threading.Thread.start, threading.Thread.join
         self._set = _SETS.get("set", _ABSENT)
         self._depth = sys.get_coroutine_origin_tracking_depth()
+
+    def __enter__(self) -> Self:
+        """Replace."""
+        try:
+            self._replace()
+        except BaseException:  # a signal's exception, which comes anywhere
+            self._put_back()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Put back."""
+        try:
+            self._put_back()
+        except BaseException:
+            self._put_back()
+            raise
+
+    def _replace(self) -> None:
         warnings._warn_unawaited_coroutine = self._drop  # type: ignore[attr-defined]  # noqa: SLF001
         threading.Thread.start = self._starting()  # type: ignore[method-assign]
         threading.Thread.join = self._joining()  # type: ignore[method-assign]
         _SETS["set"] = self._in_order
         if self._trace:
             sys.set_coroutine_origin_tracking_depth(max(self._depth, 1))
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Put back."""
+    def _put_back(self) -> None:
         warnings._warn_unawaited_coroutine = self._warn  # type: ignore[attr-defined]  # noqa: SLF001
         threading.Thread.start = self._start  # type: ignore[method-assign]
         threading.Thread.join = self._join  # type: ignore[method-assign]
         if self._set is _ABSENT:
-            del _SETS["set"]
+            _SETS.pop("set", None)
         else:
             _SETS["set"] = self._set
         sys.set_coroutine_origin_tracking_depth(self._depth)

@@ -105,7 +105,7 @@ class StandIns:
                     self._change(*change)
 
     def leave(self) -> None:
-        """Put everything back."""
+        """Put everything back that is in place; this can be done twice."""
         futures = sys.modules.get("concurrent.futures.thread")
         if futures is not None:
             for thread in list(futures._threads_queues):  # noqa: SLF001
@@ -114,10 +114,10 @@ class StandIns:
         for bind, was, _ in reversed(self._bound):
             bind(was)
         for owner, name, old, _ in reversed(self._changes):
-            if old is _INHERITED:
-                delattr(owner, name)
-            else:
+            if old is not _INHERITED:
                 setattr(owner, name, old)
+            elif name in vars(owner):
+                delattr(owner, name)
 
 
 def _of_pools(module: Any) -> Iterator[Replacement]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from pytest_concurrency.explore import awaits
@@ -80,7 +81,7 @@ class TaskStage:
             if self._looks:
                 loop.on_birth = self._footprints.bear
                 loop.on_unknown = self._footprints.touch_everything
-        with Patches(loop, self._explores, trace=self._explain) as patches:
+        with closing(loop), Patches(loop, self._explores, trace=self._explain) as patches:
             try:
                 self._trace.ending = self._ending(body)
             finally:

@@ -34,9 +34,15 @@ class Seat:
         ready = _allocate()
         ready.acquire()
         self.job = ready.release
-        _start(self.thread)
-        self.baton.release()
-        ready.acquire()
+        try:
+            _start(self.thread)
+            self.baton.release()
+            ready.acquire()
+        except BaseException:  # a signal's too: nobody would ever end it
+            self.job = None
+            if self.baton.locked():
+                self.baton.release()
+            raise
 
     def _sit(self) -> None:
         self.ident = _thread.get_ident()
