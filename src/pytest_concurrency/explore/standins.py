@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final, final
 
-from pytest_concurrency.explore import clock, threads
+from pytest_concurrency.explore import clock, processes, threads
 from pytest_concurrency.explore.bindings import Change, bindings
 from pytest_concurrency.explore.locks import Lock, RLock, early, event_class
 from pytest_concurrency.explore.numbers import Numbers, Replacement
@@ -97,6 +97,9 @@ class StandIns:
             ("concurrent.futures.thread", _of_pools),
             ("concurrent.futures._base", self._numbers.of_futures),
             ("asyncio.base_events", of_loops),
+            ("concurrent.futures.process", processes.of_executors),
+            ("multiprocessing.pool", processes.of_pools),
+            ("multiprocessing.process", processes.of_processes),
         ):
             module = sys.modules.get(name)
             if module is not None and name not in self._joined:
