@@ -136,6 +136,37 @@ def test_workers_that_spend_their_calls_elsewhere_are_told_where():
     )
 
 
+@pytest.mark.parametrize("name", ["<ipython-input-3-abc>", "<stdin>", "<doctest a[0]>"])
+def test_code_that_somebody_typed_is_explored(name):
+    """A cell of a notebook and a line of a session are code under test, though in no file."""
+    typed = {}
+    exec(compile("def fill(box): box.append(1)", name, "exec"), typed)  # noqa: S102 - what a notebook does
+
+    def body(run):
+        box = []
+        run(lambda: typed["fill"](box), lambda: typed["fill"](box))
+        assert box == [1, 1]
+
+    assert interleave(body).shared
+
+
+def test_code_of_no_file_is_told():
+    """What exec runs is not looked into: where nothing else is shared, the reader learns it."""
+    made = {}
+    exec("class Counter:\n  n = 0\n  def up(self):\n    self.n = self.n + 1\n", made)  # noqa: S102
+
+    def body(run):
+        counter = made["Counter"]()
+        run(counter.up, counter.up)
+
+    assert told(body, NothingExplored) == (
+        "Nothing was explored: the 2 workers share no state that can be seen from tests/explore/.\n"
+        "They spent their calls in: <string> (100 %).\n"
+        "Code that is in no file, as what exec runs, is not looked into.\n"
+        "Let the workers share what the test is about, or test it with concurrent_runner."
+    )
+
+
 def test_an_installed_package_that_they_were_in_is_named(monkeypatch):
     """With what to type; the directory of the test is where the reader is."""
     import pluggy

@@ -37,6 +37,8 @@ def unseen(workers: int, seen_from: Iterable[str], calls: Counter[str]) -> str:
             " or test it with concurrent_runner."
         )
     else:
+        if calls and calls.most_common(1)[0][0].startswith("<string"):
+            lines.append("Code that is in no file, as what exec runs, is not looked into.")
         lines.append(
             "Let the workers share what the test is about, or test it with concurrent_runner."
         )

@@ -17,6 +17,9 @@ from pytest_concurrency.errors import UsageError, nearest
 
 _OURS = str(Path(__file__).parent.parent) + "/"
 
+_TYPED = ("<doctest", "<ipython-input", "<stdin>")
+"""How the names of code begin that somebody typed, and that is in no file."""
+
 
 @functools.cache
 def _foreign() -> tuple[str, ...]:
@@ -46,7 +49,7 @@ def ours(code: CodeType) -> bool:
 @functools.lru_cache(maxsize=8192)
 def _decide(name: str, wanted: tuple[str, ...]) -> bool:
     if name.startswith("<"):
-        return name.startswith("<doctest") or name == "<stdin>"
+        return name.startswith(_TYPED)
     return name.startswith(wanted) or not name.startswith((_OURS, *_foreign()))
 
 
