@@ -46,3 +46,23 @@ def test_a_locked_database_is_told_and_accuses_nobody(tmp_path):
         interleave(body)
 
     assert str(told.value) == TEXT
+
+
+def test_a_locked_database_is_played_once():
+    """Each play takes as long as the database waits: nothing is shrunk that accuses nobody."""
+    plays = []
+
+    def body(run):
+        plays.append(1)
+        rows = []
+        run(lambda: rows.append(1), lambda: rows.append(2))
+        if rows == [2, 1]:
+            plays.append("locked")
+            msg = "database is locked"
+            raise sqlite3.OperationalError(msg)
+
+    with pytest.raises(Uncontrolled):
+        interleave(body)
+
+    assert plays.count("locked") == 1
+    assert plays[-1] == "locked"

@@ -127,7 +127,11 @@ def _let_through(trace: Trace) -> None:
 
 def _shrunk(program: Program, found: Trace) -> Failed:
     __tracebackhide__ = True
+    from pytest_concurrency.explore.outside import is_database_lock
+
     _let_through(found)
+    if is_database_lock(found.ending.error):  # each play takes as long as the database waits
+        return Failed(found, ())
     shrink = Shrink(program, found)
     if found.stuck:  # each play of it takes as long as is waited for a worker
         shrink.legs = [*shrink.legs[:-1], (found.workers[-1], FOREVER)] if found.workers else []
