@@ -60,7 +60,7 @@ class LostStops:
         finally:
             with self._guard:
                 self._keepers -= 1
-                if self._keepers == 0:
+                if self._keepers == 0 and sys.unraisablehook == self._take:
                     sys.unraisablehook = self._before
 
     def _take(self, told: Any) -> None:
