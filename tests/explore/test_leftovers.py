@@ -63,12 +63,10 @@ def test_exploration_leaves_nothing_behind(body, raised):
 def test_other_threads_get_the_real_thing():
     """A thread that is not a worker uses locks and time as ever while a schedule runs."""
     asked, answered = threading.Semaphore(0), threading.Semaphore(0)
-    slept = []
+    slept, over = [], []
 
     def live():
-        while asked.acquire():
-            if slept and slept[-1] is None:
-                return
+        while asked.acquire() and not over:
             lock = threading.Lock()
             with lock:
                 time.sleep(0)
@@ -88,7 +86,7 @@ def test_other_threads_get_the_real_thing():
         for _ in range(body.schedules):
             answered.acquire()
     finally:
-        slept.append(None)
+        over.append(True)
         asked.release()
         other.join()
     assert len(slept) >= body.schedules
