@@ -334,8 +334,10 @@ def test_play_that_waits_for_a_thread_leaves_none():
             loop = asyncio.get_running_loop()
 
             def ask():
+                asked = pause()
                 with contextlib.suppress(BaseException):
-                    asyncio.run_coroutine_threadsafe(pause(), loop).result()
+                    asyncio.run_coroutine_threadsafe(asked, loop).result()
+                asked.close()  # a loop that is over takes none
 
             caller = threading.Thread(target=ask)
             callers.append(caller)
