@@ -19,7 +19,7 @@ demo: ## Show what a found race, a lost update and a missed objective look like
 
 test: ## Run every test (ARGS="tests/slo -x" for fewer)
 	@scripts/environment tests
-	@$(TEMPORARY) && $(BIN)/python -m pytest --basetemp="$$room/pytest" $(ARGS)
+	@$(TEMPORARY) && $(BIN)/python -m pytest -n 2 --basetemp="$$room/pytest" $(ARGS)
 
 example: ## Run the example application's own tests
 	@scripts/environment tests example
